@@ -1,0 +1,1 @@
+"""From the log to the live state: batches in, one atomic commit per stream and batch out."""

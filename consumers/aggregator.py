@@ -1,0 +1,172 @@
+"""The aggregator: follows every partition of the log and keeps the live state.
+
+While a batch is being made durable the next one is read and folded: what the next one needs of it is in memory. Each
+partition has at most one commit under way, so commits stay in the order of the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from consumers.commit import Commit
+from consumers.log import Batch, Log
+from consumers.partition import Partition, Work
+from consumers.routing import Sorted
+from flow import keys
+from flow.errors import PositionConflict
+from flow.facts import partition_of
+from flow.instants import SECOND
+from flow.worker_metrics import unpack_worker
+
+_logger = logging.getLogger("streamgauge.aggregator")
+
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
+_IDLE_EVERY: Final = 2 * SECOND
+_EXPIRE_EVERY: Final = 60 * SECOND
+_PUBLISH_EVERY: Final = 1.0
+_SILENT_AFTER: Final = 60 * 60 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which worker this is, and how many partitions the whole log has."""
+
+    worker: str
+    partitions: int
+
+
+class Aggregator:
+    """Runs until asked to stop; then finishes the batch in hand."""
+
+    def __init__(self, log: Log, work: Work, identity: Identity) -> None:
+        self._log = log
+        self._work = work
+        self._identity = identity
+        self._stopping = asyncio.Event()
+        self.turned_at = work.clock()
+
+    def stop(self) -> None:
+        """Finish what is in hand and return from `run`."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Follow all partitions. What one of them can't get over ends them all: a restart reads on exactly."""
+        async with asyncio.TaskGroup() as group:
+            followers = [group.create_task(self._follow(number)) for number in await self._log.partitions()]
+            publisher = group.create_task(self._publish())
+            await asyncio.gather(*followers)
+            publisher.cancel()
+
+    async def _follow(self, number: int) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stopping.is_set():
+            partition = Partition(number, self._work)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    await self._follow_log(partition, group)
+            except* PositionConflict as conflicts:
+                self._work.measurements.conflicted()
+                _logger.warning("position_conflict partition=%d %s", number, conflicts.exceptions[0])
+            except* (RedisConnectionError, RedisTimeoutError) as failures:
+                _logger.warning("state_unavailable partition=%d %s", number, failures.exceptions[0])
+            _end_if_cancelled()
+            if partition.position > 0:
+                pause = _FIRST_PAUSE
+            if not self._stopping.is_set():
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _follow_log(self, partition: Partition, group: asyncio.TaskGroup) -> None:
+        """Fold a batch while the server executes the commit of the one before: what it needs was loaded before that."""
+        await partition.load()
+        chores = Chores(partition, self._work, self._identity.partitions)
+        committing: asyncio.Task[None] | None = None
+        found = await self._next(partition, wait=True)
+        while not self._stopping.is_set():
+            _end_if_cancelled()
+            self.turned_at = self._work.clock()
+            commits: list[Commit] = []
+            following = None
+            if found is not None:
+                commits = await partition.fold(found)
+                following = await self._next(partition, wait=False)
+            if committing is not None:
+                await committing
+                partition.shrink()
+            if found is not None:
+                answer = await partition.send(commits, found.batch)
+                committing = group.create_task(self._finish(answer, partition, found.batch))
+            if chores.are_due():
+                if committing is not None:
+                    await committing
+                await partition.commit(await chores.commits())
+                following = None  # it may hold items that have just expired
+            found = following or await self._next(partition, wait=True)
+
+    async def _next(self, partition: Partition, wait: bool) -> Sorted | None:
+        batch = await self._log.read(partition.number, partition.position, wait=wait)
+        return None if batch is None else await partition.prepare(batch)
+
+    async def _finish(self, answer: Coroutine[Any, Any, None], partition: Partition, batch: Batch) -> None:
+        await answer
+        await self._log.committed(partition.number, batch.offsets[-1])
+
+    async def _publish(self) -> None:
+        """Show what this worker measures; what is long silent goes. Redis may be away: the followers see to that."""
+        redis = self._work.redis
+        while True:
+            _end_if_cancelled()
+            now = self._work.clock()
+            try:
+                rows: Any = await redis.hgetall(keys.WORKER_METRICS)
+                silent = [name for name, row in rows.items() if unpack_worker(row).at < now - _SILENT_AFTER]
+                if silent:
+                    await redis.hdel(keys.WORKER_METRICS, *silent)
+                await redis.hset(keys.WORKER_METRICS, self._identity.worker, self._work.measurements.pack(now))
+            except (RedisConnectionError, RedisTimeoutError) as error:
+                _logger.warning("metrics_not_published %s", error)
+            await asyncio.sleep(_PUBLISH_EVERY)
+
+
+def _end_if_cancelled() -> None:
+    """The Redis client sometimes swallows a cancellation, or makes another error of it: it counts all the same."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+class Chores:
+    """What a partition does now and then: idle positions move up, expired items go."""
+
+    def __init__(self, partition: Partition, work: Work, partitions: int) -> None:
+        self._partition = partition
+        self._partitions = partitions
+        self._clock = work.clock
+        self._idle_at = self._expire_at = work.clock()
+
+    def are_due(self) -> bool:
+        """Whether `commits` has something to do."""
+        return self._clock() >= min(self._idle_at, self._expire_at)
+
+    async def commits(self) -> list[Commit]:
+        """The commits that are due. Call it when no commit is under way: what is stored decides what expires."""
+        now = self._clock()
+        found: list[Commit] = []
+        if now >= self._expire_at:
+            self._expire_at = now + _EXPIRE_EVERY
+            found += await self._partition.expiry_commits(self._owns)
+        if now >= self._idle_at:
+            self._idle_at = now + _IDLE_EVERY
+            found += self._partition.idle_commits()
+        return found
+
+    def _owns(self, item: str) -> bool:
+        return partition_of(item, self._partitions) == self._partition.number

@@ -1,0 +1,54 @@
+"""A bounded store of what was used most recently."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Recent(Generic[Key, Value]):
+    """Least recently used entries go first, and only when `shrink` is called: never under a batch that needs them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._entries: OrderedDict[Key, Value] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Key) -> Value | None:
+        """The entry, which is now the most recently used; None when it is not held."""
+        found = self._entries.get(key)
+        if found is not None:
+            self._entries.move_to_end(key)
+        return found
+
+    def held(self, keys: Iterable[Key]) -> dict[Key, Value]:
+        """Those of the entries that are held, which are now the most recently used."""
+        entries = self._entries
+        found = {key: entries[key] for key in keys if key in entries}
+        for key in found:
+            entries.move_to_end(key)
+        return found
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._entries
+
+    def put(self, key: Key, value: Value) -> None:
+        """Hold an entry as the most recently used."""
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+
+    def drop(self, key: Key) -> None:
+        """Hold this entry no longer."""
+        self._entries.pop(key, None)
+
+    def shrink(self, keep: int) -> None:
+        """Let go of the least recently used entries beyond the bound, but never of the `keep` latest."""
+        most = max(self._most, keep)
+        while len(self._entries) > most:
+            self._entries.popitem(last=False)

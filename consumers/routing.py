@@ -1,0 +1,135 @@
+"""A batch of the log, decoded and sorted by what it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, cast
+
+import msgspec
+
+from consumers.dead_letters import Letter
+from consumers.log import Batch
+from flow.errors import Reason, Rejected
+from flow.facts import (
+    ChangeFact,
+    DeploymentFact,
+    Fact,
+    IncidentFact,
+    ItemFact,
+    LaneFact,
+    SignalFact,
+    decode_fact,
+    decode_facts,
+    encode_fact,
+)
+from flow.fold import Item
+from flow.instants import DAY
+from flow.keys import DELIVERIES
+from flow.matching import Router
+
+EARLIEST_AT: Final = 0
+FUTURE_TOLERANCE: Final = DAY
+
+_LANE_FACTS: Final = frozenset({ChangeFact, DeploymentFact, IncidentFact})
+_UNKNOWN_SOURCE: Final = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A fact that can't be applied, and why."""
+
+    fact: Fact
+    reason: Reason
+    message: str
+
+
+@dataclass(slots=True)
+class Sorted:
+    """One batch by what it changes: facts of each stream, with their items; deliveries; what can't be applied."""
+
+    batch: Batch
+    decoded: list[Fact] = field(default_factory=list)
+    decoded_offsets: Sequence[int] = ()
+    items: dict[str, list[ItemFact | SignalFact]] = field(default_factory=dict)
+    held: dict[str, Mapping[str, Item]] = field(default_factory=dict)
+    lanes: list[LaneFact] = field(default_factory=list)
+    letters: list[Letter] = field(default_factory=list)
+
+    def letters_for(self, refused: Sequence[Refused]) -> list[Letter]:
+        """What to write of facts that could not be applied."""
+        if not refused:
+            return []
+        places = zip(map(id, self.decoded), self.decoded_offsets, strict=True)
+        offset_of = dict(places)
+        return [
+            Letter(each.fact.source, each.reason, each.message, offset_of[id(each.fact)], encode_fact(each.fact))
+            for each in refused
+        ]
+
+
+def sort_batch(batch: Batch, router: Router, now: int, positions: Mapping[str, int]) -> Sorted:
+    """Decode a batch and route each fact. Nothing is dropped: what can't be routed becomes a letter.
+
+    `positions` says of streams, and of the deliveries, up to which offset their state has all: what it has is left out.
+    """
+    result = Sorted(batch)
+    _decode(result)
+    ahead = {name: position for name, position in positions.items() if position >= batch.offsets[0]}
+    latest = now + FUTURE_TOLERANCE
+    streams_of, items = router.streams_of, result.items
+    for index, fact in enumerate(result.decoded):
+        if not EARLIEST_AT <= fact.at <= latest:
+            result.letters.append(_untimely(fact, result.decoded_offsets[index]))
+            continue
+        if type(fact) in _LANE_FACTS:
+            if not ahead or result.decoded_offsets[index] > ahead.get(DELIVERIES, 0):
+                result.lanes.append(cast(LaneFact, fact))
+            continue
+        about_item = cast(ItemFact | SignalFact, fact)
+        streams = streams_of(about_item)
+        if not streams:
+            result.letters.append(_unrouted(about_item, result.decoded_offsets[index]))
+        for stream in streams:
+            if ahead and result.decoded_offsets[index] <= ahead.get(stream, 0):
+                continue
+            if stream in items:
+                items[stream].append(about_item)
+            else:
+                items[stream] = [about_item]
+    return result
+
+
+def _decode(result: Sorted) -> None:
+    batch = result.batch
+    try:
+        result.decoded, result.decoded_offsets = decode_facts(batch.lines), batch.offsets
+        matched = len(result.decoded) == len(batch.offsets)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+        matched = False
+    if not matched:
+        _decode_one_by_one(result)
+
+
+def _decode_one_by_one(result: Sorted) -> None:
+    facts: list[Fact] = []
+    offsets: list[int] = []
+    for offset, line in zip(result.batch.offsets, result.batch.lines.split(b"\n"), strict=True):
+        try:
+            facts.append(decode_fact(line))
+            offsets.append(offset)
+        except Rejected as error:
+            result.letters.append(Letter(_UNKNOWN_SOURCE, error.reason, error.message, offset, line))
+    result.decoded, result.decoded_offsets = facts, offsets
+
+
+def _untimely(fact: Fact, offset: int) -> Letter:
+    old = fact.at < EARLIEST_AT
+    reason = Reason.AT_TOO_OLD if old else Reason.AT_IN_FUTURE
+    bound = "before 1970" if old else "more than a day ahead of this machine's clock"
+    return Letter(fact.source, reason, f"`at` is {bound}", offset, encode_fact(fact))
+
+
+def _unrouted(fact: ItemFact | SignalFact, offset: int) -> Letter:
+    message = f"no stream claims item {fact.item} of source {fact.source}: add it to a stream's `match` or `item_keys`"
+    return Letter(fact.source, Reason.NO_STREAM, message, offset, encode_fact(fact))

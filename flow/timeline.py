@@ -1,0 +1,152 @@
+"""Timelines of items: grow-only sets of facts, ordered by event time.
+
+The order is (at, seq, id): facts of one item at the same instant are ordered by the source's own sequence number, then
+by fact id. A fact that is there already, by its id, changes nothing. Of what facts say *about* their item (title, type,
+value…) only the latest statements are kept: earlier ones could never show.
+
+In memory a timeline is its packed entries: most facts arrive in order, and appending some bytes touches far less
+memory than a list of objects would. Only late facts unpack it.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from typing import Final
+
+from flow.entries import About, Entry, Flags, Statement, decode_about, decode_row, encode, unpack_entries
+
+MAX_FACTS: Final = 5_000
+"""The most facts that one timeline takes: a loop at the sender must not grow one row without end."""
+
+NOTHING_SAID: Final = b""
+"""Stands for a packed `About` where a fact says nothing about its item."""
+
+APPENDED: Final = 0
+LATE: Final = 1
+DUPLICATE: Final = 2
+FULL: Final = 3
+"""What became of a fact that was offered to a timeline."""
+
+
+class Timeline:
+    """The facts of one item. Equal sets of facts read equally, whatever the order they were added in."""
+
+    __slots__ = ("_about", "_count", "_earlier", "_last_at", "_last_id", "_last_seq", "_packed")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._last_at = 0
+        self._last_seq = 0
+        self._last_id = ""
+        self._about = NOTHING_SAID
+        self._earlier: list[Statement] | None = None
+        self._packed = b""
+
+    def append(self, at: int, seq: int, identifier: str, word: str | None, flags: Flags | None) -> int:
+        """Add a fact that is the last in order: APPENDED. Else nothing is added: LATE (`insert` it), DUPLICATE, FULL.
+
+        `word` and `flags` are what it says of the item's moves (`flow.entries`); `state` follows.
+        """
+        if self._count:
+            if encode(identifier) in self._packed and self._holds(identifier):
+                return DUPLICATE
+            if self._count >= MAX_FACTS:
+                return FULL
+            if at <= self._last_at and (at, seq, identifier) < (self._last_at, self._last_seq, self._last_id):
+                return LATE
+        self._packed += _pack(at, seq, identifier, word, flags)
+        self._count += 1
+        return APPENDED
+
+    def state(self, at: int, seq: int, identifier: str, about: bytes) -> bool:
+        """Note what the fact just appended says about the item (a packed `About`). False when that is nothing new."""
+        changed = False
+        if about != self._about:
+            changed = about != NOTHING_SAID
+            if not changed or not self._supersedes(about):
+                self._keep_statement()
+        self._about = about
+        self._last_at = at
+        self._last_seq = seq
+        self._last_id = identifier
+        if self._earlier is not None and changed:
+            self._settle()
+        return changed
+
+    def insert(self, entry: Entry, about: bytes) -> None:
+        """Add a late fact where it belongs, with what it says about the item."""
+        entries = self.entries()
+        insort(entries, entry, key=_order)
+        self._packed = b"".join([_pack(each.at, each.seq, each.id, each.word, each.flags) for each in entries])
+        self._count += 1
+        if about != NOTHING_SAID:
+            earlier = self._earlier or []
+            earlier.append(Statement(about, entry.at, entry.seq, entry.id))
+            self._earlier = earlier
+            self._settle()
+
+    def entries(self) -> list[Entry]:
+        """All facts in order."""
+        return unpack_entries(self._count, self._packed)
+
+    def about(self) -> About:
+        """What is known about the item: of each property, the latest statement."""
+        known = About() if self._about == NOTHING_SAID else decode_about(self._about)
+        for statement in reversed(self._earlier or []):
+            known = known.over(decode_about(statement.about))
+        return known
+
+    def pack(self) -> bytes:
+        """The row that stores this timeline."""
+        place = (self._last_at, self._last_seq, self._last_id)
+        return encode((self._count, *place, self._about, self._earlier or [], self._packed))
+
+    @staticmethod
+    def unpack(row: bytes) -> Timeline:
+        """What `pack` wrote. Raises msgspec.DecodeError on anything else."""
+        stored = decode_row(row)
+        timeline = Timeline()
+        timeline._count = stored.count
+        timeline._last_at = stored.last_at
+        timeline._last_seq = stored.last_seq
+        timeline._last_id = stored.last_id
+        timeline._about = stored.about
+        timeline._earlier = stored.earlier or None
+        timeline._packed = stored.entries
+        return timeline
+
+    def _holds(self, identifier: str) -> bool:
+        """Whether a fact of this id is there. Its packed id may also stand in the bytes by chance."""
+        return any(entry.id == identifier for entry in self.entries())
+
+    def _supersedes(self, about: bytes) -> bool:
+        return self._about == NOTHING_SAID or decode_about(about).covers(decode_about(self._about))
+
+    def _keep_statement(self) -> None:
+        """What the last fact said still shows, though that fact is the last no longer."""
+        if self._about != NOTHING_SAID:
+            statement = Statement(self._about, self._last_at, self._last_seq, self._last_id)
+            self._earlier = [*(self._earlier or []), statement]
+
+    def _settle(self) -> None:
+        """Keep the earlier statements in order, and only those that say something that no later one says."""
+        kept: list[Statement] = []
+        known = About() if self._about == NOTHING_SAID else decode_about(self._about)
+        for statement in sorted(self._earlier or [], key=_order, reverse=True):
+            about = decode_about(statement.about)
+            if not known.covers(about):
+                kept.append(statement)
+                known = known.over(about)
+        self._earlier = kept[::-1] or None
+
+
+def _order(place: Entry | Statement) -> tuple[int, int, str]:
+    return place.at, place.seq, place.id
+
+
+def _pack(at: int, seq: int, identifier: str, word: str | None, flags: Flags | None) -> bytes:
+    if flags is not None:
+        return encode((at, seq, identifier, word, flags))
+    if word is not None:
+        return encode((at, seq, identifier, word))
+    return encode((at, seq, identifier))

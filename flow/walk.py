@@ -1,0 +1,280 @@
+"""What a timeline means under a stream definition: one step a fact, and the measures that each step adds.
+
+`Walk` is where an item stands after some of its facts. `Walker.step` moves it one fact further and tallies the
+measures at the instants where they belong. Facts that arrive in order cost one step. The same steps, from the start of
+the timeline, give an item's whole contribution: that is how late facts are corrected (`flow.fold`), so there is one
+definition of every measure.
+
+Definitions (Kanban Guide; DESIGN part 1): a visit starts at the fact that moves the item to another stage and ends at
+the one that moves it away. A deletion ends the visit too: a departure with a stage time, neither forward nor rework;
+what is done stays done. Blocked time counts at the end of each blocked interval within a visit. What is finished
+counts once, at the item's last arrival in `done`, and is taken back while the item is reopened.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Final
+
+from flow import vector
+from flow.buckets import stage_edges, target_edges
+from flow.definitions import Stream
+from flow.entries import About, Flags
+from flow.histogram import bin_of
+from flow.matching import StageMap
+from flow.tally import Tally
+from flow.vector import SLOT, TYPE_SLOT, Vector
+
+NOWHERE: Final = -1
+"""The stage of an item that has not arrived anywhere, or was deleted."""
+
+
+@dataclass(slots=True)
+class Finish:
+    """What an item counted when it was last finished; kept so that it can be taken back."""
+
+    at: int
+    item_type: int
+    value: int
+    cycle_time: int
+    lead_time: int
+    active_time: int
+
+
+class Walk:
+    """Where an item stands. Instants and times in milliseconds; `stage` is an index, or NOWHERE."""
+
+    __slots__ = (
+        "active_time",
+        "blocked",
+        "blocked_in_visit",
+        "blocked_since",
+        "committed_at",
+        "deleted",
+        "finish",
+        "first_at",
+        "forwards",
+        "item_type",
+        "known_stage",
+        "since",
+        "stage",
+        "value",
+    )
+
+    def __init__(self, other_type: int) -> None:
+        self.stage = NOWHERE
+        self.since = 0
+        self.first_at: int | None = None
+        self.committed_at: int | None = None
+        self.blocked = False
+        self.blocked_since = 0
+        self.blocked_in_visit = 0
+        self.active_time = 0
+        self.deleted = False
+        self.known_stage = NOWHERE
+        self.item_type = other_type
+        self.value = 0
+        self.finish: Finish | None = None
+        self.forwards: list[tuple[int, int]] = []
+
+
+class Walker:
+    """Steps items of one stream through their facts."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stage_map = StageMap(stream)
+        self._by_status = self._stage_map.by_status
+        self.commitment = stream.commitment
+        self.is_done = [stage.kind == "done" for stage in stream.stages]
+        self.is_active = [stage.kind == "active" for stage in stream.stages]
+        self.edges = [stage_edges(stage) for stage in stream.stages]
+        self.cycle_edges = target_edges(stream, "cycle_time")
+        self.lead_edges = target_edges(stream, "lead_time")
+        self._types = _type_indices(stream)
+        self.other_type = len(stream.types)
+
+    def start(self) -> Walk:
+        """An item before its first fact."""
+        return Walk(self.other_type)
+
+    def step(self, walk: Walk, at: int, word: str | None, flags: Flags | None, tally: Tally) -> bool:
+        """One fact further. False when the fact's status is claimed by no stage."""
+        if walk.first_at is None:
+            walk.first_at = at
+        if flags is None:
+            stage = self._by_status.get(word) if word is not None else None
+            mapped = stage is not None or word is None
+        else:
+            stage = self._stage_map.stage_of_entry(word, flags)
+            mapped = stage is not None or word is None or flags.signal
+            if flags.blocked is not None and flags.blocked != walk.blocked:
+                self._flag(walk, flags.blocked, at, tally)
+        if stage is not None:
+            walk.known_stage = stage
+        if walk.deleted or (flags is not None and flags.deleted):
+            stage = self._presence(walk, stage, flags, at, tally)
+        if stage is not None and stage != walk.stage:
+            self._move(walk, stage, at, tally)
+        return mapped
+
+    def describe(self, walk: Walk, about: About, tally: Tally) -> None:
+        """What is known about the item is now this: what it finished counts under its type, with its value."""
+        item_type = self.other_type if about.type is None else self._type_of(about.type)
+        value = 0 if about.value is None else round(about.value * 1000)
+        if item_type == walk.item_type and value == walk.value:
+            return
+        walk.item_type, walk.value = item_type, value
+        finish = walk.finish
+        if finish is not None:
+            self._count_finish(finish, -1, tally)
+            finish.item_type, finish.value = item_type, value
+            self._count_finish(finish, 1, tally)
+
+    def _type_of(self, word: str) -> int:
+        """The index of the item type that a provider's word means."""
+        found = self._types.get(word)
+        return self._types.get(word.casefold(), self.other_type) if found is None else found
+
+    def claims(self, word: str | None, flags: Flags | None) -> bool:
+        """Whether what a fact says of the item's status means a stage, or it says nothing of it."""
+        if word is None or (flags is not None and flags.signal):
+            return True
+        return self._stage_map.stage_of_entry(word, flags) is not None
+
+    def _presence(self, walk: Walk, stage: int | None, flags: Flags | None, at: int, tally: Tally) -> int | None:
+        """The stage that a deletion or a restoration leaves to arrive in.
+
+        A deleted item comes back by a status, there, or by `deleted: false`, where it last was.
+        """
+        deleted = None if flags is None else flags.deleted
+        if deleted:
+            self._delete(walk, at, tally)
+            return None
+        if stage is None and deleted is None:
+            return None
+        walk.deleted = False
+        return walk.known_stage if walk.known_stage != NOWHERE else None
+
+    def _flag(self, walk: Walk, blocked: bool, at: int, tally: Tally) -> None:
+        if not blocked and walk.stage != NOWHERE:
+            self._end_blocked(walk, at, tally)
+        walk.blocked = blocked
+        walk.blocked_since = at
+
+    def _end_blocked(self, walk: Walk, at: int, tally: Tally) -> None:
+        """Count the blocked interval that ends now, unless the item is done."""
+        spent = at - walk.blocked_since
+        if spent and not self.is_done[walk.stage]:
+            walk.blocked_in_visit += spent
+            cell = tally.cell(at)
+            key = walk.stage * SLOT + vector.BLOCKED_TIME
+            cell[key] = cell.get(key, 0) + spent
+
+    def _delete(self, walk: Walk, at: int, tally: Tally) -> None:
+        walk.deleted = True
+        if walk.stage != NOWHERE and not self.is_done[walk.stage]:
+            cell = self._depart(walk, at, tally)
+            key = walk.stage * SLOT + vector.REMOVED
+            cell[key] = cell.get(key, 0) + 1
+            walk.stage = NOWHERE
+
+    def _move(self, walk: Walk, stage: int, at: int, tally: Tally) -> None:
+        left = walk.stage
+        if left != NOWHERE:
+            cell = self._depart(walk, at, tally)
+            if self.is_done[left]:
+                self._reopen(walk, tally)
+            if stage < left or (self.is_done[left] and not self.is_done[stage]):
+                key = left * SLOT + vector.REWORK
+                cell[key] = cell.get(key, 0) + 1
+            else:
+                walk.forwards.append((left, at))
+        self._arrive(walk, stage, at, tally)
+
+    def _depart(self, walk: Walk, at: int, tally: Tally) -> Vector:
+        left = walk.stage
+        spent = at - walk.since
+        if walk.blocked:
+            self._end_blocked(walk, at, tally)
+        if self.is_active[left] and walk.committed_at is not None:
+            walk.active_time += spent - walk.blocked_in_visit
+        slot = left * SLOT
+        cell, observed = tally.cell(at), tally.observed
+        key = slot + vector.DEPARTURES
+        cell[key] = cell.get(key, 0) + 1
+        key = slot + vector.STAGE_TIME
+        cell[key] = cell.get(key, 0) + spent
+        key = slot + vector.STAGE_TIME_BINS + bin_of(spent)
+        cell[key] = cell.get(key, 0) + 1
+        key = slot + vector.BUCKETS + bisect_left(self.edges[left], spent)
+        observed[key] = observed.get(key, 0) + 1
+        return cell
+
+    def _arrive(self, walk: Walk, stage: int, at: int, tally: Tally) -> None:
+        walk.stage = stage
+        walk.since = at
+        walk.blocked_since = at
+        walk.blocked_in_visit = 0
+        if walk.committed_at is None and stage >= self.commitment:
+            walk.committed_at = at
+        forwards = walk.forwards
+        while forwards and forwards[-1][0] >= stage:
+            left, left_at = forwards.pop()
+            cell = tally.cell(left_at)
+            key = left * SLOT + vector.RETURNED
+            cell[key] = cell.get(key, 0) + 1
+        cell = tally.cell(at)
+        key = stage * SLOT + vector.ARRIVALS
+        cell[key] = cell.get(key, 0) + 1
+        if self.is_done[stage]:
+            self._finish(walk, at, tally)
+
+    def _finish(self, walk: Walk, at: int, tally: Tally) -> None:
+        assert walk.committed_at is not None
+        assert walk.first_at is not None
+        cycle_time, lead_time = at - walk.committed_at, at - walk.first_at
+        finish = Finish(at, walk.item_type, walk.value, cycle_time, lead_time, walk.active_time)
+        walk.finish = finish
+        self._count_finish(finish, 1, tally)
+        slot = (TYPE_SLOT + walk.item_type) * SLOT
+        observed = tally.observed
+        for code, gained in (
+            (vector.COMPLETIONS, 1),
+            (vector.VALUE_TOTAL, max(0, walk.value)),
+            (vector.CYCLE_TIME_TOTAL, cycle_time),
+            (vector.LEAD_TIME_TOTAL, lead_time),
+            (vector.BUCKETS + bisect_left(self.cycle_edges, cycle_time), 1),
+            (vector.LEAD_TIME_BUCKETS + bisect_left(self.lead_edges, lead_time), 1),
+        ):
+            observed[slot + code] = observed.get(slot + code, 0) + gained
+
+    def _reopen(self, walk: Walk, tally: Tally) -> None:
+        finish = walk.finish
+        assert finish is not None
+        self._count_finish(finish, -1, tally)
+        walk.finish = None
+        key = vector.type_key(walk.item_type, vector.REOPENED)
+        tally.observed[key] = tally.observed.get(key, 0) + 1
+
+    def _count_finish(self, finish: Finish, sign: int, tally: Tally) -> None:
+        cell = tally.cell(finish.at)
+        slot = (TYPE_SLOT + finish.item_type) * SLOT
+        for code, count in (
+            (vector.FINISHED, sign),
+            (vector.VALUE, sign * finish.value),
+            (vector.CYCLE_TIME, sign * finish.cycle_time),
+            (vector.LEAD_TIME, sign * finish.lead_time),
+            (vector.ACTIVE_TIME, sign * finish.active_time),
+            (vector.CYCLE_TIME_BINS + bin_of(finish.cycle_time), sign),
+            (vector.LEAD_TIME_BINS + bin_of(finish.lead_time), sign),
+        ):
+            cell[slot + code] = cell.get(slot + code, 0) + count
+
+
+def _type_indices(stream: Stream) -> dict[str, int]:
+    indices: dict[str, int] = {}
+    for index, (name, words) in enumerate(stream.types.items()):
+        for word in (name, *words):
+            indices.setdefault(word.casefold(), index)
+    return indices

@@ -1,0 +1,267 @@
+"""`GET /v1/streams`: which streams there are, what their status is, and one stage of one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, Literal
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from flow.cells import cells_of
+from flow.definitions import Stream
+from flow.instants import format_instant
+from flow.status import Asked, Reading, cells_after, stage_status, status
+from service.api.models import Answer, Number, Times, example, problems, times_example
+from service.api.parameters import AtText, StageName, StreamName, WindowText, asked_of, stage_index
+from service.reader import StateReader
+
+Kind = Literal["queue", "active", "done"]
+
+_STAGE_EXAMPLE: Final[dict[str, Any]] = {
+    "stage": "review",
+    "kind": "active",
+    "wip": 6,
+    "wip_limit": 4,
+    "queue_depth": None,
+    "blocked": 1,
+    "oldest_age": 190000.0,
+    "items_over_sle": 2,
+    "arrivals": 14,
+    "departures": 11,
+    "rework": 2,
+    "percent_complete_accurate": 0.82,
+    "blocked_time": 86400.0,
+    "time": times_example(11, 91000.0),
+    "bottleneck": None,
+}
+_WHEN_EXAMPLE: Final = {"at": "2026-11-22T09:30:00Z", "window": "7d"}
+
+
+class Bottleneck(Answer):
+    """Why a stage is thought to constrain the stream, or to be about to."""
+
+    state: Literal["stuck", "not_keeping_up", "steady_backlog", "catching_up", "insufficient_data"]
+    cause: str | None
+    evidence: float | None = Field(description="1 is the threshold of the alarm")
+    since: str | None
+    why: str
+
+
+class StageStatus(Answer):
+    """One stage: what is in it now, and what happened in the window. `null` for what can't be known or said."""
+
+    model_config = example(_STAGE_EXAMPLE)
+
+    stage: str
+    kind: Kind
+    wip: int | None = Field(description="Items in the stage; null for `done`: what is done is no longer in progress")
+    wip_limit: int | None
+    queue_depth: int | None = Field(description="WIP of a queue")
+    blocked: int | None = Field(description="Items with the blocked flag set")
+    oldest_age: float | None = Field(description="Age of the earliest arrival that is still there, in seconds")
+    items_over_sle: int | None = Field(description="Items that are there longer than the service level expectation")
+    arrivals: int
+    departures: int
+    rework: int = Field(description="Departures to an earlier stage, or out of `done`")
+    percent_complete_accurate: float | None = Field(
+        description="Of the visits that ended in a forward move, the share whose item did not come back"
+    )
+    blocked_time: float = Field(description="In seconds")
+    time: Times = Field(description="Lengths of the visits that ended in the window")
+    bottleneck: Bottleneck | None
+
+
+class TypeStatus(Answer):
+    """What was finished of one item type, and what of it is in progress."""
+
+    throughput: int
+    wip: int | None
+    cycle_time: Times
+    value_delivered: Number
+
+
+class Target(Answer):
+    """A target of the stream beside what is: times in seconds, the others as they are."""
+
+    target: Number
+    actual: Number | None
+    met: bool | None
+
+
+class StreamStatus(Answer):
+    """A stream's live status. Counts, sums and means are exact; a quantile is at most 5% off."""
+
+    model_config = example(
+        {"stream": "checkout"}
+        | _WHEN_EXAMPLE
+        | {
+            "wip": 23,
+            "throughput": 11,
+            "reopened": 1,
+            "cycle_time": times_example(11, 310000.0),
+            "lead_time": times_example(11, 470000.0),
+            "flow_efficiency": 0.31,
+            "value_delivered": 55,
+            "by_type": {
+                "feature": {
+                    "throughput": 8, "wip": 15, "cycle_time": times_example(8, 350000.0), "value_delivered": 55
+                }
+            },
+            "targets": {"cycle_time_p85": {"target": 864000, "actual": 520000.0, "met": True}},
+            "stages": [_STAGE_EXAMPLE],
+        }
+    )  # fmt: skip
+
+    stream: str
+    at: str
+    window: str
+    wip: int = Field(description="Items in all stages but `done`")
+    throughput: int = Field(description="Items finished in the window, each once, at its last arrival in `done`")
+    reopened: int = Field(description="Departures from `done` in the window")
+    cycle_time: Times
+    lead_time: Times
+    flow_efficiency: float | None = Field(description="Unblocked time in active stages / cycle time")
+    value_delivered: Number
+    by_type: dict[str, TypeStatus]
+    targets: dict[str, Target]
+    stages: list[StageStatus]
+
+
+class ServiceLevelExpectation(Answer):
+    """This share of the items leaves the stage within so many seconds."""
+
+    quantile: float
+    within: float
+
+
+class OneStage(StageStatus):
+    """One stage, with what it was asked for."""
+
+    model_config = example(
+        {"stream": "checkout"} | _WHEN_EXAMPLE | {"sle": {"quantile": 0.85, "within": 86400.0}} | _STAGE_EXAMPLE
+    )
+
+    stream: str
+    at: str
+    window: str
+    sle: ServiceLevelExpectation | None
+
+
+class StageOutline(Answer):
+    """One stage of a stream's definition."""
+
+    stage: str
+    kind: Kind
+    wip_limit: int | None
+
+
+class StreamOutline(Answer):
+    """One stream: its definition in short, and how much is in progress now."""
+
+    stream: str
+    labels: dict[str, str]
+    wip: int
+    item_types: list[str]
+    windows: list[str] = Field(description="Windows that the metrics are exported for")
+    stages: list[StageOutline]
+
+
+class Streams(Answer):
+    """All streams, in the order of the definitions."""
+
+    model_config = example(
+        {
+            "streams": [
+                {
+                    "stream": "checkout",
+                    "labels": {"portfolio": "retail"},
+                    "wip": 23,
+                    "item_types": ["feature", "defect", "risk", "debt", "other"],
+                    "windows": ["1d", "7d", "30d"],
+                    "stages": [{"stage": "review", "kind": "active", "wip_limit": 4}],
+                }
+            ]
+        }
+    )
+
+    streams: list[StreamOutline]
+
+
+def streams_router(reader: StateReader) -> APIRouter:
+    """The routes of this group."""
+    router = APIRouter(prefix="/v1/streams", tags=["streams"])
+    _add_streams(router, reader)
+    _add_stream(router, reader)
+    _add_stage(router, reader)
+    return router
+
+
+def _add_streams(router: APIRouter, reader: StateReader) -> None:
+    @router.get("", operation_id="list_streams", responses=problems(401, 422, 503), response_model=Streams)
+    async def list_streams() -> dict[str, Any]:
+        """All value streams that are watched here, with what is in progress in each."""
+        streams = list(reader.definitions.streams.values())
+        lives = await asyncio.gather(*(reader.stages(stream.name) for stream in streams))
+        wips = [sum(live.wip for live in stages.values()) for stages in lives]
+        return {"streams": [_outline(stream, wip) for stream, wip in zip(streams, wips, strict=True)]}
+
+
+def _add_stream(router: APIRouter, reader: StateReader) -> None:
+    @router.get(
+        "/{stream}",
+        operation_id="get_stream",
+        responses=problems(400, 401, 404, 422, 503),
+        response_model=StreamStatus,
+    )
+    async def get_stream(stream: StreamName, window: WindowText = "7d", at: AtText = None) -> dict[str, Any]:
+        """A stream's live status: what is where now, and what happened in the window.
+
+        For an instant in the past WIP is exact at the window's end; ages and flags of then are not known, and null.
+        """
+        definition = reader.stream(stream)
+        asked = asked_of(reader, window, at)
+        return status(definition, asked, await read(reader, definition, asked))
+
+
+def _add_stage(router: APIRouter, reader: StateReader) -> None:
+    @router.get(
+        "/{stream}/stages/{stage}",
+        operation_id="get_stage",
+        responses=problems(400, 401, 404, 422, 503),
+        response_model=OneStage,
+    )
+    async def get_stage(
+        stream: StreamName, stage: StageName, window: WindowText = "7d", at: AtText = None
+    ) -> dict[str, Any]:
+        """One stage: what is in it now, and what happened in the window."""
+        definition = reader.stream(stream)
+        index = stage_index(definition, stage)
+        asked = asked_of(reader, window, at)
+        reading = await read(reader, definition, asked)
+        sle = definition.stages[index].sle
+        return {
+            "stream": stream,
+            "at": format_instant(asked.at),
+            "window": window,
+            "sle": None if sle is None else {"quantile": sle.quantile, "within": sle.within / 1000},
+            **stage_status(definition, index, asked, reading),
+        }
+
+
+async def read(reader: StateReader, stream: Stream, asked: Asked) -> Reading:
+    """What a status is made of, read at one instant."""
+    since = cells_after(asked.window, asked.now)
+    live = await reader.live(stream.name, [cells_of(asked.window), since])
+    return Reading(live.stages, live.totals, live.spans[0], live.spans[1] if since else None)
+
+
+def _outline(stream: Stream, wip: int) -> dict[str, Any]:
+    return {
+        "stream": stream.name,
+        "labels": dict(stream.labels),
+        "wip": wip,
+        "item_types": list(stream.item_types),
+        "windows": list(stream.windows),
+        "stages": [{"stage": stage.name, "kind": stage.kind, "wip_limit": stage.wip_limit} for stage in stream.stages],
+    }

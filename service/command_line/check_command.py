@@ -1,0 +1,116 @@
+"""`streamgauge check`: are the settings and the stream definitions right? All mistakes at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from flow.adapters import ADAPTERS
+from flow.definition_file import read_definitions
+from flow.definitions import Definitions, Stage, Stream
+from flow.errors import DefinitionError, SettingsError
+from flow.instants import format_duration
+from service.settings import Settings
+from service.settings_environment import environment_name
+
+_STREAMS: Final = "STREAMGAUGE_STREAMS"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was read, as far as it could be, and everything that is wrong with it, one line each."""
+
+    settings: Settings | None
+    definitions: Definitions | None
+    problems: tuple[str, ...]
+
+
+def check(
+    streams: Annotated[Path | None, typer.Option(help="File with the stream definitions.", metavar="FILE")] = None,
+) -> None:
+    """Check the stream definitions and the settings. Says all that is wrong and exits 1, or what is set up."""
+    checked = checked_environment(os.environ, streams)
+    if checked.problems:
+        for problem in checked.problems:
+            typer.echo(problem, err=True)
+        number = len(checked.problems)
+        typer.echo(f"{number} problem{'' if number == 1 else 's'}: nothing was started or changed", err=True)
+        raise typer.Exit(1)
+    assert checked.settings is not None
+    assert checked.definitions is not None
+    for line in summary(checked.settings, checked.definitions):
+        typer.echo(line)
+
+
+def checked_environment(environ: Mapping[str, str], streams: Path | None) -> Checked:
+    """Read the settings, and the definitions that `streams` or else the settings name."""
+    problems: list[str] = []
+    settings = None
+    try:
+        settings = Settings.load(environ)
+    except SettingsError as error:
+        problems += error.problems
+    named = environ.get(_STREAMS)
+    path = streams or (settings.streams if settings is not None else Path(named) if named else None)
+    definitions = None
+    try:
+        definitions = read_streams(path)
+    except (SettingsError, DefinitionError) as error:
+        problems += error.problems
+    return Checked(settings, definitions, tuple(problems))
+
+
+def read_streams(path: Path | None) -> Definitions:
+    """The definitions in this file. Raises SettingsError when it can't be read, DefinitionError."""
+    if path is None:
+        raise SettingsError([f"{_STREAMS}: name the file with the stream definitions, or use --streams FILE"])
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SettingsError([f"{path}: not UTF-8: save it so"]) from None
+    except OSError as error:
+        raise SettingsError([f"{path}: {error.strerror}: name a file that can be read"]) from None
+    return read_definitions(text, str(path))
+
+
+def summary(settings: Settings, definitions: Definitions) -> list[str]:
+    """What is set up, in lines; no secret among them."""
+    lines = ["Streams"]
+    for stream in definitions.streams.values():
+        lines += _about_stream(stream)
+    lines += ["", "Sources"]
+    width = max(map(len, ADAPTERS))
+    for name in ADAPTERS:
+        off = f"off: set {environment_name(('sources', name, 'secret'))}"
+        lines.append(f"  {name:{width}}  {'on' if name in settings.sources else off}")
+    lines += ["", "Redis", f"  {_redis(settings)}", "", "Settings"]
+    described = settings.describe()
+    names, values = max(len(entry.name) for entry in described), max(len(entry.value) for entry in described)
+    lines += [f"  {entry.name:{names}}  {entry.value:{min(values, 32)}}  {entry.origin}" for entry in described]
+    return lines
+
+
+def _about_stream(stream: Stream) -> list[str]:
+    width = max(len(stage.name) for stage in stream.stages)
+    heading = f"  {stream.name}: {len(stream.stages)} stages, windows {', '.join(stream.windows)}"
+    return [heading, *(f"    {stage.name:{width}}  {_about_stage(stage)}" for stage in stream.stages)]
+
+
+def _about_stage(stage: Stage) -> str:
+    parts = [f"{stage.kind:6}"]
+    if stage.wip_limit is not None:
+        parts.append(f"WIP limit {stage.wip_limit}")
+    if stage.sle is not None:
+        parts.append(f"{stage.sle.quantile:.0%} within {format_duration(stage.sle.within)}")
+    return "  ".join(parts).rstrip()
+
+
+def _redis(settings: Settings) -> str:
+    if settings.redis_url() is None:
+        return f"embedded: `streamgauge up` runs a server with its data in {settings.data}"
+    return "your own: STREAMGAUGE_REDIS__URL names it (not shown: it may hold a password)"

@@ -1,0 +1,100 @@
+"""What every command is put together from. Nothing here keeps state; whoever opens a thing closes it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from consumers.stream_state import Bounds
+from flow.definition_file import read_definitions
+from flow.definitions import Definitions
+from flow.errors import SettingsError
+from service.embedded_folder import ServerFiles, noted_socket, socket_url
+from service.settings import Settings
+
+_YOUNG_OBJECTS: Final = 50_000
+
+
+def now() -> int:
+    """The clock of all processes: milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def log_to_stderr() -> None:
+    """One line an event: when, how bad, which part, what."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request would tear the live table
+
+
+def run_forever(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a process on the fastest event loop there is here.
+
+    What is kept in memory has no cycles, so the garbage collector looks seldom: at its defaults it would walk
+    hundreds of thousands of items over and over.
+    """
+    gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, 20, 1000)
+    with _runner() as runner:
+        runner.run(main())
+
+
+def _runner() -> Any:
+    import asyncio  # noqa: PLC0415
+
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+def definitions_of(settings: Settings) -> Definitions:
+    """The stream definitions that the settings name. Raises SettingsError, DefinitionError."""
+    path = settings.streams
+    if path is None:
+        raise SettingsError(["STREAMGAUGE_STREAMS: name the file with the stream definitions, or use --streams FILE"])
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"STREAMGAUGE_STREAMS: can't read {path}: {error}"]) from None
+    return read_definitions(text, str(path))
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """How much the aggregator keeps."""
+    return Bounds(
+        retention=settings.cell_retention(),
+        finished_items=settings.aggregator.finished_items,
+        items_in_memory=settings.aggregator.items_in_memory,
+        cells_in_memory=settings.aggregator.cells_in_memory,
+    )
+
+
+def redis_url_of(settings: Settings) -> str:
+    """Where Redis is. Raises SettingsError when nobody said: only `up` brings its own."""
+    url = settings.redis_url()
+    if url is None:
+        raise SettingsError(
+            ["STREAMGAUGE_REDIS__URL: say where Redis is, such as redis://localhost:6379; `up` brings its own"]
+        )
+    return url
+
+
+def embedded_url(data: Path) -> str:
+    """The server of the `up` that runs on this data folder. Raises SettingsError when none does."""
+    socket = noted_socket(ServerFiles(data.expanduser().resolve()))
+    if socket is None:
+        problem = f"{data}: no embedded server runs there: start `streamgauge up`, or name its folder with --data"
+        raise SettingsError([f"{problem}, or your Redis with STREAMGAUGE_REDIS__URL"])
+    return socket_url(socket)

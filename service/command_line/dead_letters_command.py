@@ -1,0 +1,135 @@
+"""`streamgauge dead-letters`: look at what could not be applied, and send it again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flow import keys
+from flow.definitions import Definitions
+from flow.errors import Reason, Rejected, SettingsError, Unavailable
+from flow.matching import Router
+from service.api_client import DEFAULT_URL, TOKEN_VARIABLE, ApiClient
+from service.command_line.check_command import read_streams
+from service.command_line.composition import embedded_url
+from service.log import RedisLogWriter
+from service.redis_client import connect
+from service.replay import Outcome, Replay, Wanted
+from service.settings import Settings
+
+_PAGE = 100
+
+dead_letters = typer.Typer(help="What could not be applied: look at it, and send it again.", no_args_is_help=True)
+
+
+@dead_letters.command("list")
+def list_letters(
+    reason: Annotated[str | None, typer.Option(help="Only letters with this reason.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only letters of this source.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="The most letters to list.")] = 20,
+    url: Annotated[str, typer.Option(help="The running Streamgauge.")] = DEFAULT_URL,
+    token: Annotated[str | None, typer.Option(envvar=TOKEN_VARIABLE, help="Token of its API.")] = None,
+) -> None:
+    """List dead letters, newest first, and how many there ever were for each reason."""
+    with ApiClient(url, token) as client:
+        letters, counts = read_letters(client, limit, reason, source)
+    console = Console()
+    console.print(letters_table(letters))
+    for count in counts:
+        console.print(f"{count['source']}: {count['count']} with reason {count['reason']} so far", markup=False)
+    if not letters:
+        console.print("No dead letters." if not counts else "None of them is kept that you asked for.")
+
+
+@dead_letters.command("replay")
+def replay_letters(
+    reason: Annotated[str | None, typer.Option(help="Only letters with this reason.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only letters of this source.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All letters.")] = False,
+    streams: Annotated[Path | None, typer.Option(help="File with the stream definitions.", metavar="FILE")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder of the running `up`.", metavar="DIR")] = None,
+) -> None:
+    """Send dead letters again. What the log takes is removed; what would be refused again stays."""
+    if not everything and reason is None and source is None:
+        message = "which letters? Name them with --reason or --source, or take --all"
+        raise Rejected(Reason.INVALID_REQUEST, message)
+    settings = Settings.load(os.environ)
+    definitions = read_streams(streams or settings.streams)
+    url = settings.redis_url() or embedded_url(data or settings.data)
+    outcomes = asyncio.run(replay(url, settings, definitions, Wanted(reason, source)))
+    for line in told(outcomes):
+        typer.echo(line)
+
+
+def read_letters(
+    client: ApiClient, limit: int, reason: str | None, source: str | None
+) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Up to `limit` letters, newest first, page by page; and the counts of all."""
+    letters: list[Mapping[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = client.get(
+            "/v1/dead-letters", limit=min(_PAGE, limit - len(letters)), cursor=cursor, reason=reason, source=source
+        )
+        letters += page["letters"]
+        cursor = page["next_cursor"]
+        if cursor is None or len(letters) >= limit:
+            return letters, page["counts"]
+
+
+def letters_table(letters: list[Mapping[str, Any]]) -> Table:
+    """One row a letter. What senders wrote is shown as it is, never as markup."""
+    table = Table("at", "source", "reason", "kind", "message", box=None, pad_edge=False)
+    for letter in letters:
+        table.add_row(*(Text(str(letter[name])) for name in ("at", "source", "reason", "kind", "message")))
+    return table
+
+
+async def replay(url: str, settings: Settings, definitions: Definitions, wanted: Wanted) -> Counter[Outcome]:
+    """Replay the letters of the Redis at this URL. Raises Unavailable when it doesn't answer."""
+    redis = connect(url)
+    try:
+        partitions = await partitions_of_log(redis)
+        async with RedisLogWriter(redis, partitions, _now, settings.append_bounds()) as writer:
+            return await Replay(redis, writer, Router(definitions)).run(wanted)
+    finally:
+        await redis.aclose()
+
+
+async def partitions_of_log(redis: Redis) -> int:
+    """As the log was opened with. Raises Unavailable, or SettingsError when there is no log in this Redis."""
+    try:
+        partitions = await redis.get(keys.LOG_PARTITIONS)
+    except (RedisError, OSError) as error:
+        message = f"Redis does not answer ({type(error).__name__}): check that it runs where the settings say"
+        raise Unavailable(Reason.STATE_UNAVAILABLE, message) from None
+    if partitions is None:
+        raise SettingsError(["there is no log in this Redis: start `streamgauge up` or `serve` on it first"])
+    return int(partitions)
+
+
+def told(outcomes: Counter[Outcome]) -> list[str]:
+    """What became of the letters, in lines."""
+    sent = sum(count for outcome, count in outcomes.items() if outcome.sent and not outcome.why)
+    ignored = sum(count for outcome, count in outcomes.items() if outcome.sent and outcome.why)
+    lines = [f"{sent} sent to the log again"]
+    if ignored:
+        lines.append(f"{ignored} removed: understood now, and of no meaning here")
+    kept = sorted((outcome.why, count) for outcome, count in outcomes.items() if not outcome.sent)
+    return lines + [f"{count} kept: {why}" for why, count in kept]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

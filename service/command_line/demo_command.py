@@ -1,0 +1,144 @@
+"""`streamgauge demo`: everything on this machine, fed by a simulated organisation, with the live table."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from flow.definition_file import read_definitions
+from flow.instants import MINUTE, SECOND
+from flow.matching import Router
+from service.api_client import ApiClient
+from service.command_line.status_command import REFRESH, Watcher
+from service.demo.organisation import HISTORY, Organisation
+from service.demo.poster import Poster, history_lines
+from service.demo.server import DEFAULT_PORT, Server, ended_by_signals, free_port, running
+from service.status_table import render
+
+STREAM: Final = "product"
+WINDOW: Final = "15m"
+SLOW_AFTER: Final = MINUTE
+"""Milliseconds after the start."""
+
+_TICK: Final = 0.1
+_PRINT_EVERY: Final = 10.0
+
+
+def demo(
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Where to listen. Default: 8080, or the next.")
+    ] = None,
+    speed: Annotated[float, typer.Option(min=0.1, max=10.0, help="Hours of work in a second.")] = 1.0,
+    seconds: Annotated[float | None, typer.Option("--for", min=1.0, help="End after so many seconds.")] = None,
+) -> None:
+    """Show everything at work, with an invented organisation, until Ctrl-C. Nothing of it stays behind."""
+    chosen = free_port(port)
+    console = Console()
+    if port is None and chosen != DEFAULT_PORT:
+        console.print(f"Port {DEFAULT_PORT} is taken: listening on {chosen}.")
+    secret = secrets.token_hex(32)
+    try:
+        with ended_by_signals(), running(chosen, secret) as server, ApiClient(server.url) as client:
+            Demo(server, client, Poster(client, secret), console, SECOND / speed).run(seconds)
+    except KeyboardInterrupt:
+        pass
+    console.print("The demo has ended and left nothing behind.")
+
+
+class Demo:
+    """The simulated organisation at work, and the table that shows what is seen of it. `hour` is in milliseconds."""
+
+    def __init__(self, server: Server, client: ApiClient, poster: Poster, console: Console, hour: float) -> None:
+        self._server = server
+        self._client = client
+        self._poster = poster
+        self._console = console
+        self._hour = hour
+
+    def run(self, seconds: float | None) -> None:
+        """Until Ctrl-C, or for so many seconds."""
+        with self._console.status("Starting"):
+            started = now()
+            organisation = Organisation(
+                random.SystemRandom().getrandbits(32),
+                started - HISTORY,
+                slow_from=started + SLOW_AFTER,
+                hour=self._hour,
+            )
+            lines = list(
+                history_lines(organisation.until(started), Router(read_definitions(definitions())).items_named_in)
+            )
+            self._server.wait_until_ready(self._client)
+            self._poster.post_history(lines)
+        self._introduce(len(lines))
+        watcher = Watcher(self._client, STREAM, WINDOW)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        with self._shown(watcher) as show:
+            refresh_at = 0.0
+            while deadline is None or time.monotonic() < deadline:
+                self._poster.post(organisation.until(now()))
+                if time.monotonic() >= refresh_at:
+                    self._server.check()
+                    watcher.try_to_read()
+                    show()
+                    refresh_at = time.monotonic() + REFRESH
+                time.sleep(_TICK)
+
+    @contextmanager
+    def _shown(self, watcher: Watcher) -> Iterator[Callable[[], None]]:
+        """What shows the table: in place in a terminal, else every now and then below the last one."""
+        if self._console.is_terminal:
+            with Live(console=self._console, auto_refresh=False) as live:
+                yield lambda: live.update(render(watcher.view()), refresh=True)
+            return
+        printed_at = 0.0
+
+        def show() -> None:
+            nonlocal printed_at
+            if time.monotonic() >= printed_at + _PRINT_EVERY and not watcher.view().behind:
+                printed_at = time.monotonic()
+                self._console.print(render(watcher.view()))
+
+        yield show
+
+    def _introduce(self, facts: int) -> None:
+        url = self._server.url
+        lines = (
+            f"Streamgauge watches an invented organisation at {url}: {facts:,} facts of the last two hours are in.",
+            f"Its tools go on posting: an hour of work takes {self._hour / SECOND:g} s. Soon reviews slow down.",
+            "",
+            f"  API documentation  {url}/docs",
+            f"  metrics            {url}/metrics",
+            "  the table as JSON:",
+            "",
+            curl(url),
+            "",
+            "Ctrl-C ends it.",
+            "",
+        )
+        for line in lines:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def curl(url: str) -> str:
+    """A command that can be pasted into a shell."""
+    return f"curl -s '{url}/v1/streams/{STREAM}?window={WINDOW}'"
+
+
+def definitions() -> str:
+    """The stream definitions of the demo, as YAML."""
+    return (files("service") / "examples" / "demo.yaml").read_text(encoding="utf-8")
+
+
+def now() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000

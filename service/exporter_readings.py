@@ -1,0 +1,162 @@
+"""What the exporter reads about the monitor itself, all of it in one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+
+from flow import keys
+from flow.catalogue import METRICS
+from flow.instants import MINUTE
+from flow.keys import DELIVERIES, StateKeys
+from flow.worker_metrics import SourceMetrics, WorkerMetrics, unpack_worker
+from service.questions import Monitor
+from service.reader import StateReader
+from service.self_metrics import Timings
+
+READER: Final = "aggregator"
+"""Whose place in the log the lag is measured to."""
+
+SILENT_AFTER: Final = MINUTE
+"""A worker that published nothing for so long (ms) is no longer shown."""
+
+_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the monitor counted of one stream, or of the deliveries, by name; and of which generation of its state.
+
+    Whatever changes a state, but for expired items, changes its counts: two that are equal were read of one state.
+    """
+
+    generation: str
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """`lag` by partition, in facts; `letters` by `source|reason`; `workers` by name; `monitor` by stream."""
+
+    lag: Mapping[int, int]
+    letters: Mapping[str, int]
+    workers: Mapping[str, WorkerMetrics]
+    monitor: Mapping[str, Counts]
+
+
+class ReadingsReader:
+    """Reads the places in the log first: a lag of 0 then holds for whatever is read after it."""
+
+    def __init__(self, redis: Redis, reader: StateReader) -> None:
+        self._redis = redis
+        self._reader = reader
+        self._generations = dict.fromkeys((*reader.definitions.streams, DELIVERIES), "")
+
+    async def read(self) -> Readings:
+        """Raises Unavailable when Redis does not answer."""
+        readings, moved = await self._read()
+        for _ in range(_ATTEMPTS):
+            if not moved:
+                break
+            readings, moved = await self._read()
+        return readings
+
+    async def _read(self) -> tuple[Readings, bool]:
+        pipeline = self._redis.pipeline(transaction=False)
+        self._ask(pipeline)
+        replies = iter(await self._reader.asker.execute(pipeline))
+        lag = {number: _lag(next(replies), next(replies)) for number in range(self._reader.partitions)}
+        letters = {name.decode(): int(count) for name, count in next(replies).items()}
+        workers = {name.decode(): unpack_worker(row) for name, row in next(replies).items()}
+        before = dict(self._generations)
+        monitor = {name: self._counts(name, replies) for name in before}
+        return Readings(lag, letters, workers, monitor), before != self._generations
+
+    def _ask(self, pipeline: Pipeline) -> None:
+        for number in range(self._reader.partitions):
+            pipeline.hget(keys.log_read(number), READER)
+            pipeline.get(keys.log_end(number))
+        pipeline.hgetall(keys.LETTER_COUNTS)
+        pipeline.hgetall(keys.WORKER_METRICS)
+        for name, generation in self._generations.items():
+            pipeline.get(keys.generation(name))
+            Monitor().ask(pipeline, StateKeys(name, generation))
+
+    def _counts(self, name: str, replies: Iterator[Any]) -> Counts:
+        pointer = next(replies)
+        generation = self._generations[name] = "" if pointer is None else pointer.decode()
+        return Counts(generation, Monitor().answer(replies))
+
+
+def _lag(read: bytes | None, end: bytes | None) -> int:
+    return max(0, int(end or 0) - int(read or 0))
+
+
+class ReadingMetrics(Collector):
+    """How the readings of this process went. The client library's own counters would add samples of their creation."""
+
+    def __init__(self) -> None:
+        buckets = METRICS["streamgauge_snapshot_seconds"].buckets
+        assert buckets is not None
+        self.failures = 0
+        self.times = Timings(buckets.edges)
+
+    def collect(self) -> Iterator[Metric]:
+        """What a scrape sees."""
+        failures, seconds = METRICS["streamgauge_snapshot_failures_total"], METRICS["streamgauge_snapshot_seconds"]
+        yield CounterMetricFamily(failures.name, failures.help, value=self.failures)
+        counts, total = self.times.buckets()
+        yield HistogramMetricFamily(seconds.name, seconds.help, buckets=counts, sum_value=total)
+
+
+class Workers:
+    """What all workers measured since this process started, those that are gone included: counters only grow."""
+
+    def __init__(self) -> None:
+        self._gone: dict[str, SourceMetrics] = {}
+        self._seen: Mapping[str, WorkerMetrics] = {}
+
+    def note(self, workers: Mapping[str, WorkerMetrics]) -> None:
+        """What they published now."""
+        for name, metrics in self._seen.items():
+            if name not in workers or workers[name].started_at != metrics.started_at:
+                _add(self._gone, metrics.sources)
+        self._seen = workers
+
+    def shown(self, now: int) -> dict[str, WorkerMetrics]:
+        """The workers that published lately."""
+        return {name: metrics for name, metrics in self._seen.items() if now - metrics.at <= SILENT_AFTER}
+
+    def sources(self) -> dict[str, SourceMetrics]:
+        """By source, over all workers."""
+        total = dict(self._gone)
+        for metrics in self._seen.values():
+            _add(total, metrics.sources)
+        return total
+
+
+def _add(into: dict[str, SourceMetrics], other: Mapping[str, SourceMetrics]) -> None:
+    for name, metrics in other.items():
+        into[name] = into[name].plus(metrics) if name in into else metrics
+
+
+class ChosenLanes:
+    """Which delivery lanes are exported: the first `most` that were seen, so that none comes and goes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._chosen: set[str] = set()
+
+    def of(self, lanes: Sequence[str]) -> list[str]:
+        """Those of these lanes that are exported."""
+        for lane in sorted(lanes):
+            if len(self._chosen) >= self._most:
+                break
+            self._chosen.add(lane)
+        return [lane for lane in lanes if lane in self._chosen]

