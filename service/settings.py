@@ -13,13 +13,10 @@ from typing import Any, Final
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
     ValidationError,
-    ValidationInfo,
-    field_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
@@ -27,99 +24,27 @@ from pydantic_core import ErrorDetails
 from flow.adapters import ADAPTERS
 from flow.cells import Retention
 from flow.errors import SettingsError
-from flow.instants import DAY, HOUR, MINUTE, SECOND
-from service.ingest import MEGABYTE, IngestBounds
+from service.ingest import IngestBounds
 from service.log import AppendBounds
-from service.setting_values import HIDDEN, Duration, RedisUrl, Secret, Shown, Size, TokenHashes, is_loopback
+from service.setting_sections import (
+    AggregatorSettings,
+    ApiSettings,
+    DeadLettersSettings,
+    HttpSettings,
+    IngestSettings,
+    LogSettings,
+    RedisSettings,
+    RetentionSettings,
+    Section,
+    SourceSettings,
+)
+from service.setting_values import HIDDEN, Shown
 from service.settings_environment import Found, environment_name, nested, read_environment
 
 _SECRETS: Final = (("redis", "url"), ("api", "tokens"))
 """What can stand in a file, beside the secrets of sources."""
 
 _LIMITS: Final = {"greater_than_equal": "at least", "less_than_equal": "at most"}
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class RedisSettings(_Section):
-    """Where Redis is. Without a URL an embedded server is started."""
-
-    url: RedisUrl | None = None
-
-
-class HttpSettings(_Section):
-    """Where to listen. `open_access`: no token is needed, on loopback only. `public_metrics`: nor for /metrics."""
-
-    host: str = Field(default="127.0.0.1", min_length=1)
-    port: int = Field(default=8080, ge=0, le=65535)
-    open_access: bool = False
-    public_metrics: bool = False
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        return is_loopback(self.host)
-
-    @field_validator("open_access")
-    @classmethod
-    def _open_only_on_loopback(cls, value: bool, info: ValidationInfo) -> bool:
-        if value and not is_loopback(info.data.get("host", "127.0.0.1")):
-            raise ValueError("is for loopback only: set STREAMGAUGE_API__TOKENS instead, or the host to 127.0.0.1")
-        return value
-
-
-class ApiSettings(_Section):
-    """Who may use the API: `name:sha256` of each token, separated by commas."""
-
-    tokens: TokenHashes = Field(default_factory=dict)
-
-
-class LogSettings(_Section):
-    """The log. The number of partitions can't change later. `keep_facts`: kept behind the readers, in all."""
-
-    partitions: int = Field(default=2, ge=1, le=256)
-    keep_facts: int = Field(default=1_000_000, ge=0)
-
-
-class IngestSettings(_Section):
-    """What is taken in. `max_pending`: facts that may wait to be written; `append_within`: how long one may wait."""
-
-    max_body: Size = Field(default=10 * MEGABYTE, ge=1_000, le=1_000 * MEGABYTE)
-    max_webhook_body: Size = Field(default=25 * MEGABYTE, ge=1_000, le=1_000 * MEGABYTE)
-    max_pending: int = Field(default=50_000, ge=1)
-    future_tolerance: Duration = Field(default=DAY, ge=0, le=DAY)
-    append_within: Duration = Field(default=5 * SECOND, ge=SECOND, le=MINUTE)
-
-
-class SourceSettings(_Section):
-    """One webhook source. `previous_secret` is taken too, while the secret is being changed."""
-
-    secret: Secret
-    previous_secret: Secret | None = None
-
-
-class AggregatorSettings(_Section):
-    """What a worker keeps. `finished_items`: how long done items are kept after they were last written."""
-
-    items_in_memory: int = Field(default=100_000, ge=1_000)
-    cells_in_memory: int = Field(default=20_000, ge=1_000)
-    finished_items: Duration = Field(default=731 * DAY, ge=HOUR)
-
-
-class DeadLettersSettings(_Section):
-    """How many dead letters are kept, about."""
-
-    keep: int = Field(default=10_000, ge=100)
-
-
-class RetentionSettings(_Section):
-    """How long the cells that windows are counted in are kept, by their length."""
-
-    minute: Duration = Field(default=26 * HOUR, ge=HOUR)
-    hour: Duration = Field(default=35 * DAY, ge=DAY)
-    day: Duration = Field(default=731 * DAY, ge=DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +56,7 @@ class Described:
     origin: str
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything that can be set. `streams`: the file of the definitions; `data`: the embedded server's folder."""
 
     streams: Path | None = None
@@ -229,9 +154,9 @@ def _field(path: tuple[str, ...]) -> FieldInfo:
     return model.model_fields[path[-1]]
 
 
-def _section(field: FieldInfo) -> type[_Section] | None:
+def _section(field: FieldInfo) -> type[Section] | None:
     kind = field.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, _Section) else None
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
 def _shown(value: Any, field: FieldInfo) -> str:
