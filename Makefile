@@ -12,11 +12,14 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 PYTEST := $(BIN)/python -m pytest
-SOURCES := flow consumers service tests
+SOURCES := flow consumers service grafana tests
 PIN := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --annotation-style=line \
 	--no-header --no-emit-options --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
-.PHONY: help install develop demo up test test-quick lint format bench requirements clean
+# Apache Kafka for the tests, where Maven and Java are at hand; elsewhere they run on another broker, and say so.
+KAFKA := $(if $(shell command -v mvn),$(if $(shell command -v java),build/kafka/installed))
+
+.PHONY: help install develop demo up test test-quick image-test chaos lint format dashboards bench bench-detector bench-scale requirements clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -28,33 +31,50 @@ develop: .venv/developing ## Add the tools for tests and checks to .venv
 demo: .venv/installed ## Run everything on this machine, with invented events: nothing else is needed
 	$(BIN)/streamgauge demo
 
-up: ## Run the production set-up in containers (needs Docker with Compose)
-	@test -f deploy/compose.yaml || { echo "deploy/compose.yaml is not there: there is no container set-up to run" >&2; exit 1; }
-	docker compose --file deploy/compose.yaml up --build
+up: ## Run the whole stack in containers (needs Docker with Compose)
+	deploy/compose/prepare.sh
+	docker compose --file deploy/compose/compose.yaml up --build
 
-test: .venv/developing ## Run all tests
+test: .venv/developing $(KAFKA) ## Run all tests
 	$(PYTEST)
 
 test-quick: .venv/developing ## Run the tests that need no server, in less than two minutes
 	$(PYTEST) --hypothesis-profile=quick $(wildcard tests/unit tests/property)
+
+image-test: .venv/developing ## Build the container image and run its processes (needs root, buildah and debootstrap; minutes)
+	$(PYTEST) -m image --timeout 1800 tests/image
+
+chaos: .venv/developing $(KAFKA) ## Kill and pause everything under load, and compare all that can be read (twenty minutes and more)
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: .venv/developing ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 format: .venv/developing ## Put the code into its one format, and mend what can be mended safely
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/developing ## Measure how fast it is on this machine
+dashboards: .venv/developing ## Write the Grafana dashboards again
+	$(BIN)/python -m grafana
+
+bench: .venv/developing $(KAFKA) ## Measure how fast it is on this machine
 	$(BIN)/python -m tests.benchmarks
+
+bench-detector: .venv/developing ## Measure what the bottleneck detector sees, and how soon (half an hour)
+	$(BIN)/python -m tests.benchmarks.detector
+
+bench-scale: .venv/developing ## Measure how cost grows with streams, items and partitions (half an hour)
+	$(BIN)/python -m tests.benchmarks.scale
 
 requirements: .venv/developing ## Pin all packages again, at their newest versions that fit pyproject.toml
 	$(PIN) --output-file requirements/build.txt requirements/build.in
 	$(PIN) --output-file requirements/runtime.txt pyproject.toml
 	$(PIN) --extra dev --constraint requirements/runtime.txt --output-file requirements/development.txt pyproject.toml
+	$(PIN) --constraint requirements/development.txt --output-file requirements/compiler.txt requirements/compiler.in
 
 clean: ## Remove .venv, caches and what was built
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
@@ -76,3 +96,9 @@ clean: ## Remove .venv, caches and what was built
 	@echo "Installing the tools for tests and checks into .venv"
 	@$(PIP) --require-hashes --requirement requirements/development.txt
 	@touch $@
+
+build/kafka/installed: tests/pom.xml
+	@echo "Fetching Apache Kafka for the tests into build/kafka (once)"
+	@rm -rf build/kafka && mkdir -p build/kafka
+	@if mvn --quiet --batch-mode --no-transfer-progress --file tests/pom.xml generate-resources; then touch $@; \
+		else echo "It could not be fetched: the tests run without it" >&2; fi

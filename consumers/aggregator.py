@@ -1,4 +1,4 @@
-"""The aggregator: follows every partition of the log and keeps the live state.
+"""The aggregator: follows the partitions that the log hands to this worker, and keeps the live state.
 
 While a batch is being made durable the next one is read and folded: what the next one needs of it is in memory. Each
 partition has at most one commit under way, so commits stay in the order of the log.
@@ -12,13 +12,12 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-
 from consumers.commit import Commit
+from consumers.followers import Followers, Gate
 from consumers.log import Batch, Log
 from consumers.partition import Partition, Work
 from consumers.routing import Sorted
+from consumers.unavailable import PASSING, passes, waiting_for
 from flow import keys
 from flow.errors import PositionConflict
 from flow.facts import partition_of
@@ -29,8 +28,12 @@ _logger = logging.getLogger("streamgauge.aggregator")
 
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
+_STEADY_AFTER: Final = 20 * SECOND
+"""A partition that was followed so long begins with short pauses again: what ended it is a new trouble."""
+
 _IDLE_EVERY: Final = 2 * SECOND
 _EXPIRE_EVERY: Final = 60 * SECOND
+_LOOK_EVERY: Final = 10 * SECOND
 _PUBLISH_EVERY: Final = 1.0
 _SILENT_AFTER: Final = 60 * 60 * SECOND
 
@@ -51,6 +54,7 @@ class Aggregator:
         self._work = work
         self._identity = identity
         self._stopping = asyncio.Event()
+        self._gate = Gate()
         self.turned_at = work.clock()
 
     def stop(self) -> None:
@@ -58,27 +62,32 @@ class Aggregator:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Follow all partitions. What one of them can't get over ends them all: a restart reads on exactly."""
+        """Follow what is ours. What one partition can't get over ends them all: a restart reads on exactly."""
         async with asyncio.TaskGroup() as group:
-            followers = [group.create_task(self._follow(number)) for number in await self._log.partitions()]
+            followers = Followers(group, self._gate, self._follow)
+            log = group.create_task(self._log.follow(followers))
             publisher = group.create_task(self._publish())
-            await asyncio.gather(*followers)
+            await self._stopping.wait()
+            await followers.ended()
+            log.cancel()
             publisher.cancel()
 
     async def _follow(self, number: int) -> None:
         pause = _FIRST_PAUSE
         while not self._stopping.is_set():
             partition = Partition(number, self._work)
+            began, away = self._work.clock(), False
             try:
                 async with asyncio.TaskGroup() as group:
                     await self._follow_log(partition, group)
             except* PositionConflict as conflicts:
                 self._work.measurements.conflicted()
                 _logger.warning("position_conflict partition=%d %s", number, conflicts.exceptions[0])
-            except* (RedisConnectionError, RedisTimeoutError) as failures:
-                _logger.warning("state_unavailable partition=%d %s", number, failures.exceptions[0])
+            except* PASSING as failures:
+                away = True
+                _logger.warning("waiting partition=%d for=%s", number, waiting_for(failures))
             _end_if_cancelled()
-            if partition.position > 0:
+            if (partition.position > 0 and not away) or self._work.clock() - began > _STEADY_AFTER:
                 pause = _FIRST_PAUSE
             if not self._stopping.is_set():
                 await asyncio.sleep(pause)
@@ -102,18 +111,50 @@ class Aggregator:
                 await committing
                 partition.shrink()
             if found is not None:
-                answer = await partition.send(commits, found.batch)
-                committing = group.create_task(self._finish(answer, partition, found.batch))
+                committing = group.create_task(await self._send(commits, partition, found.batch))
+                committing.add_done_callback(self._gate.leave)
             if chores.are_due():
                 if committing is not None:
                     await committing
-                await partition.commit(await chores.commits())
-                following = None  # it may hold items that have just expired
+                await self._commit(partition, await chores.commits())
+                partition.shrink()  # an idle one has its share of the room too
+                if chores.must_look():
+                    await self._check(partition)
+                if following is not None:
+                    await partition.hold(following)  # some of its items may have just expired
             found = following or await self._next(partition, wait=True)
 
     async def _next(self, partition: Partition, wait: bool) -> Sorted | None:
         batch = await self._log.read(partition.number, partition.position, wait=wait)
-        return None if batch is None else await partition.prepare(batch)
+        if batch is None:
+            partition.rest()
+            return None
+        return await partition.prepare(batch)
+
+    async def _send(self, commits: list[Commit], partition: Partition, batch: Batch) -> Coroutine[Any, Any, None]:
+        """Enter the gate and send. Whoever runs what is returned leaves the gate after it."""
+        await self._gate.enter()
+        try:
+            return self._finish(await partition.send(commits, batch), partition, batch)
+        except BaseException:
+            self._gate.leave()
+            raise
+
+    async def _commit(self, partition: Partition, commits: list[Commit]) -> None:
+        if commits:
+            await self._gate.enter()
+            try:
+                await partition.commit(commits)
+            finally:
+                self._gate.leave()
+
+    async def _check(self, partition: Partition) -> None:
+        """Through the gate too: while the group decides anew, another worker's commits are no surprise."""
+        await self._gate.enter()
+        try:
+            await partition.check_stored()
+        finally:
+            self._gate.leave()
 
     async def _finish(self, answer: Coroutine[Any, Any, None], partition: Partition, batch: Batch) -> None:
         await answer
@@ -131,7 +172,9 @@ class Aggregator:
                 if silent:
                     await redis.hdel(keys.WORKER_METRICS, *silent)
                 await redis.hset(keys.WORKER_METRICS, self._identity.worker, self._work.measurements.pack(now))
-            except (RedisConnectionError, RedisTimeoutError) as error:
+            except PASSING as error:
+                if not passes(error):
+                    raise
                 _logger.warning("metrics_not_published %s", error)
             await asyncio.sleep(_PUBLISH_EVERY)
 
@@ -144,17 +187,25 @@ def _end_if_cancelled() -> None:
 
 
 class Chores:
-    """What a partition does now and then: idle positions move up, expired items go."""
+    """What a partition does now and then: idle positions move up, expired items go, a loss in Redis is noticed."""
 
     def __init__(self, partition: Partition, work: Work, partitions: int) -> None:
         self._partition = partition
         self._partitions = partitions
         self._clock = work.clock
         self._idle_at = self._expire_at = work.clock()
+        self._look_at = work.clock() + _LOOK_EVERY
 
     def are_due(self) -> bool:
         """Whether `commits` has something to do."""
-        return self._clock() >= min(self._idle_at, self._expire_at)
+        return self._clock() >= min(self._idle_at, self._expire_at, self._look_at)
+
+    def must_look(self) -> bool:
+        """Whether it is time to see that what is stored is what was committed."""
+        if self._clock() < self._look_at:
+            return False
+        self._look_at = self._clock() + _LOOK_EVERY
+        return True
 
     async def commits(self) -> list[Commit]:
         """The commits that are due. Call it when no commit is under way: what is stored decides what expires."""

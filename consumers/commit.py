@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Final
 
-from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.asyncio import ConnectionPool, Redis
+from redis.exceptions import AskError, ClusterDownError, NoScriptError, ResponseError, TryAgainError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from consumers.nodes import nodes_of
 from flow.errors import PositionConflict
 
 Argument = str | bytes | int
 
 _CHUNK: Final = 4000
 """Arguments of one command inside the script: Lua can't unpack more than about 8,000 values."""
+
+_ELSEWHERE: Final = (AskError, TryAgainError, ClusterDownError)
+"""What a node of a cluster answers that doesn't hold the stream now: it has done nothing. MOVED is an AskError too."""
 
 
 @dataclass(slots=True)
@@ -55,56 +62,109 @@ class Commit:
 
 
 class Committer:
-    """Executes commits. Those of one call go in one round trip; each is atomic by itself."""
+    """Executes commits. Those of one call go in one round trip to each node; each is atomic by itself."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+        self._nodes = nodes_of(redis)
         self._script = files("consumers").joinpath("commit.lua").read_text()
         self._digest = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
 
     async def execute(self, commits: Sequence[Commit]) -> None:
-        """Raises PositionConflict when any was refused; the others of the call may have been committed."""
+        """Raises PositionConflict when any was refused; the others of the call may have been committed.
+
+        Raises the client's ConnectionError when a node failed, or doesn't hold a stream any more. Nothing is sent
+        again: whether the failed ones were committed is known only from the stored positions.
+        """
         await (await self.send(commits))
 
     async def send(self, commits: Sequence[Commit]) -> Coroutine[Any, Any, None]:
-        """Return when the server has been sent everything; awaiting what is returned is waiting for its answer.
+        """Return when the servers have been sent everything; awaiting what is returned is waiting for their answers.
 
-        So the caller can compute while the server executes. What is returned raises as `execute` does.
+        So the caller can compute while they execute. What is returned raises as `execute` does.
         """
-        pool: Any = self._redis.connection_pool
-        connection = await pool.get_connection()
+        parts: dict[ConnectionPool, list[Commit]] = {}
+        for commit in commits:
+            parts.setdefault(await self._nodes.pool_of(commit.position_key), []).append(commit)
+        sent: list[_Sent] = []
         try:
-            await connection.send_packed_command(connection.pack_commands([self._words(each) for each in commits]))
-        except BaseException:
-            await self._let_go(connection, whole=False)
+            for pool, some in parts.items():
+                sent.append(await self._send(pool, some))
+        except BaseException as error:
+            for each in sent:
+                await each.let_go(whole=False)
+            self._note(error)
             raise
-        return self._answered(connection, commits)
+        return self._answered(sent)
 
-    async def _answered(self, connection: Any, commits: Sequence[Commit]) -> None:
+    async def _send(self, pool: ConnectionPool, commits: Sequence[Commit]) -> _Sent:
+        connection: Any = await pool.get_connection()  # type: ignore[no-untyped-call]
+        sent = _Sent(pool, connection, commits)
+        try:
+            await self._write(connection, commits)
+        except BaseException:
+            await sent.let_go(whole=False)
+            raise
+        return sent
+
+    async def _write(self, connection: Any, commits: Sequence[Commit]) -> None:
+        await connection.send_packed_command(connection.pack_commands([self._words(each) for each in commits]))
+
+    async def _answered(self, sent: Sequence[_Sent]) -> None:
+        """Hear all nodes out before any of their errors is raised: no connection is left with an answer in it."""
+        outcomes = await asyncio.gather(*map(self._answers, sent), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                self._note(outcome)
+                raise outcome
+        pairs = [pair for outcome in outcomes if not isinstance(outcome, BaseException) for pair in outcome]
+        for _, answer in pairs:
+            if isinstance(answer, Exception):
+                self._note(answer)
+                raise _away(answer)
+        conflicts = [commit.stream for commit, accepted in pairs if not accepted]
+        if conflicts:
+            raise refused(conflicts)
+
+    async def _answers(self, sent: _Sent) -> list[tuple[Commit, Any]]:
+        """Each commit with its answer, or with the error that the server answered."""
+        connection, commits = sent.connection, sent.commits
         whole = False
         try:
             done = [await _answer(connection) for _ in commits]
-            unknown = [index for index, answer in enumerate(done) if isinstance(answer, NoScriptError)]
+            unknown = [place for place, answer in enumerate(done) if isinstance(answer, NoScriptError)]
             if unknown:
-                await self._redis.script_load(self._script)
-                again = [self._words(commits[index]) for index in unknown]
-                await connection.send_packed_command(connection.pack_commands(again))
-                for index in unknown:
-                    done[index] = await _answer(connection)
+                await connection.send_command("SCRIPT LOAD", self._script)
+                await connection.read_response()
+                await self._write(connection, [commits[place] for place in unknown])
+                for place in unknown:
+                    done[place] = await _answer(connection)
             whole = True
         finally:
-            await self._let_go(connection, whole)
-        _check(commits, done)
+            await sent.let_go(whole)
+        return list(zip(commits, done, strict=True))
 
-    async def _let_go(self, connection: Any, whole: bool) -> None:
-        """Give the connection back; one that still owes answers can't be used again."""
-        if not whole:
-            await connection.disconnect(nowait=True)
-        await self._redis.connection_pool.release(connection)
+    def _note(self, error: BaseException) -> None:
+        if isinstance(error, (*_ELSEWHERE, RedisConnectionError, RedisTimeoutError, OSError)):
+            self._nodes.lost(error)
 
     def _words(self, commit: Commit) -> tuple[Argument, ...]:
         names = commit.script_keys()
         return ("EVALSHA", self._digest, len(names), *names, *commit.script_arguments())
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """Commits that one node has been sent, over this connection of this pool."""
+
+    pool: ConnectionPool
+    connection: Any
+    commits: Sequence[Commit]
+
+    async def let_go(self, whole: bool) -> None:
+        """Give the connection back; one that still owes answers can't be used again."""
+        if not whole:
+            await self.connection.disconnect(nowait=True)
+        await self.pool.release(self.connection)
 
 
 async def _answer(connection: Any) -> Any:
@@ -114,13 +174,16 @@ async def _answer(connection: Any) -> Any:
         return error
 
 
-def _check(commits: Sequence[Commit], done: Sequence[Any]) -> None:
-    for answer in done:
-        if isinstance(answer, Exception):
-            raise answer
-    refused = [commit.stream for commit, ok in zip(commits, done, strict=True) if not ok]
-    if refused:
-        raise PositionConflict(
-            f"the position or generation of {', '.join(refused)} is not the one this worker read: another worker "
-            "has this partition now; this one drops what it holds and reads again"
-        )
+def _away(error: Exception) -> Exception:
+    """What to raise for what a server answered: a node without the stream is like a server that is away."""
+    if isinstance(error, _ELSEWHERE):
+        return RedisConnectionError(f"the cluster is changing: {type(error).__name__}: {error}")
+    return error
+
+
+def refused(streams: Sequence[str]) -> PositionConflict:
+    """The error that says that commits of these streams are refused."""
+    return PositionConflict(
+        f"the position or generation of {', '.join(streams)} is not the one this worker read: another worker "
+        "has this partition now; this one drops what it holds and reads again"
+    )

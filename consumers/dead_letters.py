@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from consumers.commit import Argument, Commit
+from consumers.commit import Argument, Commit, Committer, refused
 from flow import keys
-from flow.errors import NearlyAllRejected, Reason
+from flow.errors import NearlyAllRejected, PositionConflict, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,18 @@ class Letter:
 class DeadLetters:
     """Writes the letters of one partition.
 
-    What can't be read or routed depends on the log alone: `commit` writes it exactly once, however often the log is
-    read again. What a stream refuses depends on that stream's state, whose commit is another one: `keep` writes it
-    before that, at least once.
+    Each is written exactly once, however often the log is read again, and whoever reads it. What can't be read or
+    routed depends on the log alone: `commit` writes it with a position of its own. What a stream refuses depends on
+    that stream's state, whose commit is another one, in another slot of a cluster: `keep` writes it before that, up to
+    a position that the letters of that stream have. Folding the same facts again refuses the same ones again, so those
+    up to that position are there.
     """
 
     def __init__(self, redis: Redis, partition: int, keep: int) -> None:
         self._redis = redis
         self._partition = partition
         self._keep = keep
+        self._committer = Committer(redis)
         self.position: int | None = None
 
     async def load(self) -> None:
@@ -53,14 +57,36 @@ class DeadLetters:
             commit.write(key, command, arguments)
         return commit
 
-    async def keep(self, letters: Sequence[Letter], now: int) -> None:
-        """Write letters at once."""
+    async def keep(self, refusing: Commit, letters: Sequence[Letter], now: int) -> None:
+        """Write at once those letters, by offset, of what a stream's commit leaves out, that are not there yet.
+
+        Call it when everything before that commit is done. Raises PositionConflict when the commit would be refused:
+        what a worker refuses that read from a state which is no longer there says nothing.
+        """
         if not letters:
             return
-        pipeline = self._redis.pipeline(transaction=True)
-        for key, command, arguments in self._writes(letters, now):
-            pipeline.execute_command(command, key, *arguments)
-        await pipeline.execute()
+        await self._check(refusing)
+        where, pointer = keys.letters_refused(self._partition, refusing.stream), keys.generation(keys.DEAD_LETTERS)
+        while True:
+            stored: Any = await self._redis.get(where)
+            expected = None if stored is None else int(stored)
+            new = [letter for letter in letters if letter.offset > (expected or 0)]
+            if not new:
+                return
+            commit = Commit(keys.DEAD_LETTERS, where, pointer, "", expected, new[-1].offset)
+            for key, command, arguments in self._writes(new, now):
+                commit.write(key, command, arguments)
+            with suppress(PositionConflict):  # another worker wrote some of them meanwhile: look again
+                await self._committer.execute([commit])
+                return
+
+    async def _check(self, commit: Commit) -> None:
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.get(commit.position_key)
+        pipeline.get(commit.generation_key)
+        position, generation = await pipeline.execute()
+        if (position and int(position), (generation or b"").decode()) != (commit.expected, commit.generation):
+            raise refused([commit.stream])
 
     def _writes(self, letters: Sequence[Letter], now: int) -> Iterator[tuple[str, str, Sequence[Argument]]]:
         for letter in letters:

@@ -43,13 +43,18 @@ class Measurements:
             source = self._source(name)
             source.last_at = max(source.last_at, *ats)
             source.visible_seconds.observe(VISIBLE_BUCKETS, max(0, visible_after) / 1000, len(ats))
-            source.delay_seconds.observe_all(DELAY_BUCKETS, [max(0, visible_at - at) / 1000 for at in ats])
+            source.delay_seconds.observe_since(DELAY_BUCKETS, visible_at, ats)
 
     def _source(self, name: str) -> SourceMetrics:
         sources = self.metrics.sources
         if name not in sources and len(sources) >= MOST_SOURCES:
             name = _OTHER
         return sources.setdefault(name, SourceMetrics())
+
+    def looked_up(self, found: int, read: int) -> None:
+        """Items that facts named: so many were in memory, so many had to be read."""
+        self.metrics.items_found += found
+        self.metrics.items_read += read
 
     def conflicted(self) -> None:
         """A commit was refused because another worker was there."""

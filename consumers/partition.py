@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from consumers.cell_rows import have_in_memory
 from consumers.commit import Commit, Committer
-from consumers.dead_letters import DeadLetters, RejectionLimit
+from consumers.dead_letters import DeadLetters, Letter, RejectionLimit
 from consumers.generations import open_generations
 from consumers.lane_state import LaneState
 from consumers.log import Batch
 from consumers.measurements import Measurements, times_by_source
-from consumers.routing import Refused, Sorted, sort_batch
+from consumers.recent import Room
+from consumers.routing import Sorted, sort_batch
 from consumers.stream_state import Bounds, StreamState
+from flow import keys
 from flow.definitions import Definitions
+from flow.errors import PositionConflict
 from flow.keys import DELIVERIES
 from flow.matching import Router
 
 Clock = Callable[[], int]
 
 
+_BATCHES_IN_HAND: Final = 2
+"""One that is folded, and one that is prepared."""
+
 _MOST_EXPIRED: Final = 500
+_MOST_MOVED: Final = 200
+"""Positions of idle streams that are moved up in one turn."""
+
+_MOST_SERVICES_EXPIRED: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """How much all partitions of a worker may hold in memory together."""
+
+    items: Room
+    cells: Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +56,11 @@ class Work:
     keep_letters: int
     clock: Clock
     measurements: Measurements
+    rooms: Rooms = field(init=False)
+
+    def __post_init__(self) -> None:
+        rooms = Rooms(Room(self.bounds.items_in_memory), Room(self.bounds.cells_in_memory))
+        object.__setattr__(self, "rooms", rooms)
 
 
 class Partition:
@@ -52,18 +77,27 @@ class Partition:
         self._states: dict[str, StreamState] = {}
         self._lanes: LaneState
         self._times: dict[int, dict[str, list[int]]] = {}
+        self._left_out: list[tuple[Commit, list[Letter]]] = []
+        self._in_hand: deque[dict[str, int]] = deque(maxlen=_BATCHES_IN_HAND)
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._held = [0, 0]
+        self._grown: set[str] = set()
 
     async def load(self) -> None:
         """Read all positions; reading goes on behind the lowest of them."""
         work = self._work
         opened = await open_generations(work.redis, work.definitions)
+        pipeline = work.redis.pipeline(transaction=False)
         for name, stream in work.definitions.streams.items():
-            state = self._states[name] = StreamState(work.redis, stream, opened[name], self.number, work.bounds)
-            await state.load()
+            self._states[name] = StreamState(work.redis, stream, opened[name], self.number, work.bounds)
+            self._states[name].ask(pipeline)
+        replies = iter(await pipeline.execute())
+        for state in self._states.values():
+            state.load(replies)
         self._lanes = LaneState(work.redis, opened[DELIVERIES], self.number, work.bounds)
         await self._lanes.load()
         await self._letters.load()
-        self.position = min(state.position or 0 for state in (*self._all_states(), self._letters))
+        self.position = min(each.position or 0 for each in (*self._all_states(), self._letters))
 
     def _all_states(self) -> Iterator[StreamState | LaneState]:
         yield from self._states.values()
@@ -77,26 +111,47 @@ class Partition:
         """
         positions = {name: state.position or 0 for name, state in self._states.items()}
         positions[DELIVERIES] = self._lanes.position or 0
-        found = sort_batch(batch, self._router, self._work.clock(), positions)
+        found = sort_batch(batch, self._router, positions)
         self._limit.note(len(batch.offsets), (letter.reason for letter in found.letters))
-        for name, facts in found.items.items():
-            found.held[name] = await self._states[name].items_of(facts)
+        await self.hold(found)
         return found
+
+    async def hold(self, found: Sorted) -> None:
+        """Have in memory the items of a prepared batch, as they are now. One round trip, however many streams."""
+        missing: dict[str, list[str]] = {}
+        pipeline = self._work.redis.pipeline(transaction=False)
+        for name, facts in found.items.items():
+            state = self._states[name]
+            found.held[name], names = state.in_memory(facts)
+            self._work.measurements.looked_up(*state.found_and_read)
+            if names:
+                missing[name] = names
+                pipeline.hmget(state.keys.timelines, names)
+        if missing:
+            for (name, names), rows in zip(missing.items(), await pipeline.execute(), strict=True):
+                found.held[name] |= self._states[name].read_in(names, rows)
+        self._in_hand.append({name: len(items) for name, items in found.held.items()})
+        self._grown.update(found.items)
+
+    def rest(self) -> None:
+        """There was no batch to prepare: what was in hand before the last one no longer is."""
+        self._in_hand.append({})
 
     async def fold(self, found: Sorted) -> list[Commit]:
         """Fold a batch that is prepared into the state in memory."""
         now, position = self._work.clock(), found.batch.offsets[-1]
         commits: list[Commit] = []
-        refused: list[Refused] = []
-        for name, facts in found.items.items():
-            commit, some = await self._states[name].apply(facts, found.held[name], position, now)
+        folded = {name: self._states[name].take_in(facts, found.held[name], now) for name, facts in found.items.items()}
+        await have_in_memory(self._work.redis, [each.cells for each in folded.values()])
+        self._grown.update(folded)
+        for name, each in folded.items():
+            commit = self._states[name].commit_of(each, position, now)
             commits.append(commit)
-            refused += some
+            self._left_out.append((commit, found.letters_for(each.refused)))
         if found.lanes:
-            commit, some = await self._lanes.apply(found.lanes, position, now)
+            commit, refused = await self._lanes.apply(found.lanes, position, now)
             commits.append(commit)
-            refused += some
-        await self._letters.keep(found.letters_for(refused), now)
+            self._left_out.append((commit, found.letters_for(refused)))
         self._times[position] = times_by_source((*found.items.values(), found.lanes))
         new_letters = [letter for letter in found.letters if letter.offset > (self._letters.position or 0)]
         if new_letters:
@@ -112,7 +167,16 @@ class Partition:
     async def send(self, commits: Sequence[Commit], batch: Batch) -> Coroutine[Any, Any, None]:
         """Send what a batch changes; awaiting what is returned makes it durable, and raises as `commit` does."""
         began = self._work.clock()
+        await self.keep_left_out(commits)
         return self._measured(await self._committer.send(commits), batch, began)
+
+    async def keep_left_out(self, commits: Sequence[Commit]) -> None:
+        """Write the letters of what these commits leave out. Call it when all commits before them are done."""
+        sent = {id(commit) for commit in commits}
+        told = [pair for pair in self._left_out if id(pair[0]) in sent]
+        self._left_out = [pair for pair in self._left_out if id(pair[0]) not in sent]
+        for commit, letters in told:
+            await self._letters.keep(commit, letters, self._work.clock())
 
     async def _measured(self, answer: Coroutine[Any, Any, None], batch: Batch, began: int) -> None:
         await answer
@@ -120,29 +184,77 @@ class Partition:
         measurements.committed(len(batch.offsets), done - began, done - batch.received_at)
         measurements.shown(self._times.pop(batch.offsets[-1], {}), done, done - batch.received_at)
 
+    async def check_stored(self) -> None:
+        """Raises PositionConflict when the stored positions are not those of the last commits.
+
+        Redis may have lost what it had, wholly or its last second. Where no fact comes any more no commit notices that.
+        Call it only when all commits are done.
+        """
+        expected = {state.keys.position(self.number): state.position for state in self._all_states()}
+        expected[keys.letters_position(self.number)] = self._letters.position
+        pipeline = self._work.redis.pipeline(transaction=False)
+        for name in expected:
+            pipeline.get(name)
+        found = [None if position is None else int(position) for position in await pipeline.execute()]
+        lost = [name for (name, position), stored in zip(expected.items(), found, strict=True) if stored != position]
+        if lost:
+            raise PositionConflict(
+                f"{lost[0]} and {len(lost) - 1} other positions are not those that this worker committed: Redis lost "
+                "them, the state was rebuilt, or another worker has this partition now; this one reads again"
+            )
+
     def shrink(self) -> None:
-        """Let go of what was not used for long. Call it only when all commits but the latest are done."""
-        for state in self._states.values():
-            state.shrink()
+        """Let go of what was not used for long, but not of what batches in hand need.
+
+        Call it only when all commits but the latest are done.
+        """
+        self._measure(self._grown)
+        self._grown.clear()
+        items, cells = self._held
+        rooms = self._work.rooms
+        items_kept, cells_kept = rooms.items.share_of(self, items), rooms.cells.share_of(self, cells)
+        if (items_kept, cells_kept) == (items, cells):
+            return
+        for name, state in self._states.items():
+            of_items, of_cells = state.held
+            in_hand = sum(batch.get(name, 0) for batch in self._in_hand)
+            state.shrink(items_kept * of_items // max(items, 1), cells_kept * of_cells // max(cells, 1), in_hand)
+        self._measure(self._states)
+
+    def _measure(self, names: Iterable[str]) -> None:
+        """Note anew what the states of these streams hold: of the others it did not grow."""
+        for name in names:
+            before, held = self._sizes.get(name, (0, 0)), self._states[name].held
+            self._sizes[name] = held
+            for place in range(2):
+                self._held[place] += held[place] - before[place]
 
     def idle_commits(self) -> list[Commit]:
-        """Moves every state that had nothing to do up to where this partition is: a restart reads less.
+        """Moves states that had nothing to do up to where this partition is: a restart reads less.
+
+        Of very many streams those that are furthest behind go first, and the others at the next calls.
 
         Call it only when all commits are done.
         """
         self._lanes.shrink()
-        commits = [
-            state.commit_to(self.position) for state in self._all_states() if (state.position or 0) < self.position
-        ]
+        behind = [state for state in self._all_states() if (state.position or 0) < self.position]
+        behind.sort(key=lambda state: state.position or 0)
+        commits = [state.commit_to(self.position) for state in behind[:_MOST_MOVED]]
         if (self._letters.position or 0) < self.position:
             commits.append(self._letters.commit((), self.position, 0))
         return commits
 
     async def expiry_commits(self, owns: Callable[[str], bool]) -> list[Commit]:
-        """Removes done items that were last written too long ago, some at a time."""
+        """Removes done items and services that were last written too long ago, some at a time."""
         now, commits = self._work.clock(), []
+        pipeline = self._work.redis.pipeline(transaction=False)
         for state in self._states.values():
-            names = [name for name in await state.items_to_expire(now, _MOST_EXPIRED) if owns(name)]
+            state.ask_to_expire(pipeline, now, _MOST_EXPIRED)
+        for state, rows in zip(self._states.values(), await pipeline.execute(), strict=True):
+            names = [name for name in (row.decode() for row in rows) if owns(name)]
             if names:
                 commits.append(state.expire(names, state.position or 0))
+        services = [name for name in await self._lanes.services_to_expire(now, _MOST_SERVICES_EXPIRED) if owns(name)]
+        if services:
+            commits.append(await self._lanes.expire(services, self._lanes.position or 0))
         return commits

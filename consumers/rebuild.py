@@ -16,7 +16,8 @@ from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
 from consumers.commit import Committer
-from consumers.log import Log
+from consumers.dead_letters import DeadLetters
+from consumers.log import LogReading
 from consumers.partition import Clock
 from consumers.routing import sort_batch
 from consumers.stream_state import Bounds, StreamState
@@ -38,13 +39,14 @@ _NOT_YET: Final = "0"
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """What a rebuild of one stream needs. `partitions` is how many the log has."""
+    """What a rebuild of one stream needs. `partitions` is how many the log has, `keep_letters` how many letters are."""
 
     redis: Redis
     stream: Stream
     partitions: int
     bounds: Bounds
     clock: Clock
+    keep_letters: int = 10_000
 
     async def from_timelines(self) -> int:
         """Recompute from the stored timelines. Returns how many items were read. Raises PositionConflict."""
@@ -62,21 +64,23 @@ class Rebuild:
         await self._switch(old, new)
         return items
 
-    async def from_log(self, log: Log) -> int:
+    async def from_log(self, log: LogReading) -> int:
         """Fold the whole log anew. Returns how many facts of the stream were read. Raises PositionConflict."""
         old, new = await self._open()
         router = Router(Definitions({self.stream.name: self.stream}))
         committer, facts = Committer(self.redis), 0
         for number in await log.partitions():
             state = StreamState(self.redis, self.stream, new, number, self.bounds, fence=old.generation)
-            position = 0
+            letters, position = DeadLetters(self.redis, number, self.keep_letters), 0
             while (batch := await log.read(number, position)) is not None:
                 position = batch.offsets[-1]
-                told = sort_batch(batch, router, self.clock(), {}).items.get(self.stream.name, [])
+                found = sort_batch(batch, router, {})
+                told = found.items.get(self.stream.name, [])
                 facts += len(told)
-                commit, _ = await state.apply(told, await state.items_of(told), position, self.clock())
+                commit, refused = await state.apply(told, await state.items_of(told), position, self.clock())
+                await letters.keep(commit, found.letters_for(refused), self.clock())
                 await committer.execute([commit])
-                state.shrink()
+                state.shrink(self.bounds.items_in_memory, self.bounds.cells_in_memory)
         await self._switch(old, new)
         return facts
 

@@ -1,10 +1,14 @@
-"""A bounded store of what was used most recently."""
+"""Bounded stores of what was used most recently, and the bound that many of them share."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+_FREE: Final = 20
+"""This part of the room is free once there was too much."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -13,8 +17,7 @@ Value = TypeVar("Value")
 class Recent(Generic[Key, Value]):
     """Least recently used entries go first, and only when `shrink` is called: never under a batch that needs them."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._entries: OrderedDict[Key, Value] = OrderedDict()
 
     def __len__(self) -> int:
@@ -47,8 +50,25 @@ class Recent(Generic[Key, Value]):
         """Hold this entry no longer."""
         self._entries.pop(key, None)
 
-    def shrink(self, keep: int) -> None:
-        """Let go of the least recently used entries beyond the bound, but never of the `keep` latest."""
-        most = max(self._most, keep)
+    def shrink(self, most: int, keep: int) -> None:
+        """Let go of the least recently used entries beyond `most`, but never of the `keep` latest."""
+        most = max(most, keep)
         while len(self._entries) > most:
             self._entries.popitem(last=False)
+
+
+class Room:
+    """How many entries all holders of a worker may hold together. One that is gone holds nothing."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: WeakKeyDictionary[object, int] = WeakKeyDictionary()
+
+    def share_of(self, holder: object, held: int) -> int:
+        """How many of the `held` entries this holder may keep: all while there is room, else in proportion.
+
+        Some of the room is then left free, so that a holder with very many stores lets go seldom.
+        """
+        self._held[holder] = held
+        total = sum(self._held.values())
+        return held if total <= self._most else (self._most - self._most // _FREE) * held // total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final, cast
 
 import msgspec
@@ -33,6 +34,7 @@ FUTURE_TOLERANCE: Final = DAY
 
 _LANE_FACTS: Final = frozenset({ChangeFact, DeploymentFact, IncidentFact})
 _UNKNOWN_SOURCE: Final = "unknown"
+_at_of = attrgetter("at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Sorted:
     decoded: list[Fact] = field(default_factory=list)
     decoded_offsets: Sequence[int] = ()
     items: dict[str, list[ItemFact | SignalFact]] = field(default_factory=dict)
-    held: dict[str, Mapping[str, Item]] = field(default_factory=dict)
+    held: dict[str, dict[str, Item]] = field(default_factory=dict)
     lanes: list[LaneFact] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
 
@@ -68,20 +70,48 @@ class Sorted:
         ]
 
 
-def sort_batch(batch: Batch, router: Router, now: int, positions: Mapping[str, int]) -> Sorted:
+def sort_batch(batch: Batch, router: Router, positions: Mapping[str, int]) -> Sorted:
     """Decode a batch and route each fact. Nothing is dropped: what can't be routed becomes a letter.
+
+    What is too far in the future is decided by when the log took the fact, so that reading it later decides the same.
 
     `positions` says of streams, and of the deliveries, up to which offset their state has all: what it has is left out.
     """
     result = Sorted(batch)
     _decode(result)
     ahead = {name: position for name, position in positions.items() if position >= batch.offsets[0]}
-    latest = now + FUTURE_TOLERANCE
-    streams_of, items = router.streams_of, result.items
+    if ahead or not _route_at_once(result, router):
+        _route_one_by_one(result, router, ahead)
+    return result
+
+
+def _route_at_once(result: Sorted, router: Router) -> bool:
+    """Route what nearly every batch holds, only timely item facts of known streams; False if there is anything else."""
+    facts = result.decoded
+    if set(map(type, facts)) != {ItemFact}:
+        return False
+    times = list(map(_at_of, facts))
+    if min(times) < EARLIEST_AT or max(times) > result.batch.earliest_received_at() + FUTURE_TOLERANCE:
+        return False
+    found = router.by_streams(cast(list[ItemFact], facts))
+    names = [name for streams in found for name in streams]
+    if () in found or len(set(names)) < len(names):
+        return False  # a stream's facts must keep the order of the log
+    result.items = {
+        name: cast(list[ItemFact | SignalFact], group) for streams, group in found.items() for name in streams
+    }
+    return True
+
+
+def _route_one_by_one(result: Sorted, router: Router, ahead: Mapping[str, int]) -> None:
+    streams_of, items, batch = router.streams_of, result.items, result.batch
+    surely = batch.earliest_received_at() + FUTURE_TOLERANCE
     for index, fact in enumerate(result.decoded):
-        if not EARLIEST_AT <= fact.at <= latest:
-            result.letters.append(_untimely(fact, result.decoded_offsets[index]))
-            continue
+        if not EARLIEST_AT <= fact.at <= surely:
+            offset = result.decoded_offsets[index]
+            if fact.at < EARLIEST_AT or fact.at > batch.received_at_of(offset) + FUTURE_TOLERANCE:
+                result.letters.append(_untimely(fact, offset))
+                continue
         if type(fact) in _LANE_FACTS:
             if not ahead or result.decoded_offsets[index] > ahead.get(DELIVERIES, 0):
                 result.lanes.append(cast(LaneFact, fact))
@@ -97,7 +127,6 @@ def sort_batch(batch: Batch, router: Router, now: int, positions: Mapping[str, i
                 items[stream].append(about_item)
             else:
                 items[stream] = [about_item]
-    return result
 
 
 def _decode(result: Sorted) -> None:
@@ -126,7 +155,7 @@ def _decode_one_by_one(result: Sorted) -> None:
 def _untimely(fact: Fact, offset: int) -> Letter:
     old = fact.at < EARLIEST_AT
     reason = Reason.AT_TOO_OLD if old else Reason.AT_IN_FUTURE
-    bound = "before 1970" if old else "more than a day ahead of this machine's clock"
+    bound = "before 1970" if old else "more than a day later than the log took it in"
     return Letter(fact.source, reason, f"`at` is {bound}", offset, encode_fact(fact))
 
 

@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 
+from consumers.cell_rows import CellDeltas, CellRows, have_in_memory
 from consumers.commit import Argument, Commit, Committer
 from consumers.recent import Recent
 from consumers.routing import Refused
-from flow import vector
-from flow.cells import CLOCK_SLACK, Grain, Retention, containing, start_of
+from flow import unmapped, vector
+from flow.cells import Retention
 from flow.definitions import Stream
 from flow.errors import Reason
 from flow.facts import ItemFact, SignalFact
 from flow.fold import Changes, Fold, Item
-from flow.keys import StateKeys, cell_field, cells_expire_at
-from flow.timeline import APPENDED, DUPLICATE, LATE
+from flow.keys import StateKeys
+from flow.timeline import DUPLICATE, LATE
 from flow.vector import Vector
 
 MonitorCounts = dict[str, int]
-
-MOST_UNMAPPED_NAMES: Final = 200
-_CALLS_IN_HAND: Final = 2
-"""Two batches are in hand: one being committed, one to be folded."""
-
-_UNMAPPED: Final = "unmapped|"
-_NO_NAMES: Final = "(other names)"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_counts: Final[msgspec.msgpack.Decoder[MonitorCounts]] = msgspec.msgpack.Decoder(MonitorCounts)
@@ -40,12 +35,21 @@ _source_of = attrgetter("source")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much is kept: cells by grain, done items (ms since they were last written), entries in memory."""
+    """How much is kept: cells by grain, done items (ms since they were last written), entries in a worker's memory."""
 
     retention: Retention = field(default_factory=Retention)
     finished_items: int = 731 * 86_400_000
     items_in_memory: int = 100_000
     cells_in_memory: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What a batch changes in one stream, before the rows of its cells were read."""
+
+    changes: Changes
+    cells: CellDeltas
+    refused: list[Refused] = field(default_factory=list)
 
 
 class StreamState:
@@ -70,44 +74,49 @@ class StreamState:
         self.fold = Fold(stream, bounds.retention)
         self._redis = redis
         self._bounds = bounds
-        self._items: Recent[str, Item] = Recent(bounds.items_in_memory)
-        self._cells: Recent[int, Vector] = Recent(bounds.cells_in_memory)
+        self._items: Recent[str, Item] = Recent()
+        self._cells = CellRows(state_keys, partition, bounds.retention)
         self._totals: Vector = {}
         self._monitor: MonitorCounts = {}
-        self._items_in_hand: deque[int] = deque(maxlen=_CALLS_IN_HAND)
-        self._cells_in_batch = 0
+        self.found_and_read = 0, 0
 
-    async def load(self) -> None:
-        """Read position, totals and monitor counts."""
+    def ask(self, pipeline: Pipeline) -> None:
+        """Put into the pipeline what reads position, totals and monitor counts: three commands."""
         field = str(self.partition)
-        pipeline = self._redis.pipeline(transaction=False)
         pipeline.get(self.keys.position(self.partition))
         pipeline.hget(self.keys.totals, field)
         pipeline.hget(self.keys.monitor, field)
-        position, totals, monitor = await pipeline.execute()
+
+    def load(self, replies: Iterator[Any]) -> None:
+        """Take the replies to what `ask` asked."""
+        position, totals, monitor = next(replies), next(replies), next(replies)
         self.position = None if position is None else int(position)
         self._totals = vector.unpack(totals) if totals else {}
         self._monitor = _decode_counts.decode(monitor) if monitor else {}
 
     async def apply(
-        self, facts: Sequence[ItemFact | SignalFact], items: Mapping[str, Item], position: int, now: int
+        self, facts: list[ItemFact | SignalFact], items: dict[str, Item], position: int, now: int
     ) -> tuple[Commit, list[Refused]]:
         """Fold facts that the log holds up to `position`. Returns what to commit and what could not be applied.
 
         `items` are what `items_of` gave for these facts, after everything before them was folded.
         """
+        folded = self.take_in(facts, items, now)
+        await have_in_memory(self._redis, [folded.cells])
+        return self.commit_of(folded, position, now), folded.refused
+
+    def take_in(self, facts: list[ItemFact | SignalFact], items: dict[str, Item], now: int) -> Folded:
+        """Fold facts, of many streams before anything of their cells is read: then one round trip reads all."""
         self.fold.begin(now)
         refused, late, duplicates = self._fold(facts, items)
         self._count_facts(facts, late, duplicates)
         changes = self.fold.take()
-        commit = self.commit_to(position)
-        await self.write(changes, commit, now)
-        return commit, refused
+        return Folded(changes, self._cells.kept(changes.cells, now), refused)
 
     async def begin_at(self, position: int, monitor: bytes | None) -> None:
         """Start a new generation at this position, with the monitor counts of the old one."""
         counts = _decode_counts.decode(monitor) if monitor else {}
-        self._monitor = {name: count for name, count in counts.items() if not name.startswith(_UNMAPPED)}
+        self._monitor = {name: count for name, count in counts.items() if not name.startswith(unmapped.PREFIX)}
         await Committer(self._redis).execute([self.commit_to(position)])
 
     async def recount(self, rows: Mapping[str, bytes], now: int) -> Commit:
@@ -117,9 +126,11 @@ class StreamState:
         for name, row in rows.items():
             item = self.fold.load_item(row)
             self.fold.recount(name, item)
-        commit = self.commit_to(self.position)
-        await self.write(self.fold.take(), commit, now)
-        self.shrink()
+        changes = self.fold.take()
+        folded = Folded(changes, self._cells.kept(changes.cells, now))
+        await have_in_memory(self._redis, [folded.cells])
+        commit = self.commit_of(folded, self.position, now)
+        self.shrink(self._bounds.items_in_memory, self._bounds.cells_in_memory)
         return commit
 
     def commit_to(self, position: int) -> Commit:
@@ -134,9 +145,9 @@ class StreamState:
             position,
         )
 
-    async def write(self, changes: Changes, commit: Commit, now: int) -> None:
-        """Add the changes to the rows in memory and the rows, whole, to the commit."""
-        touched = await self._add_to_cells(changes.cells, now)
+    def commit_of(self, folded: Folded, position: int, now: int) -> Commit:
+        """Add the changes to the rows in memory, those of its cells included, and the rows, whole, to a commit."""
+        changes, commit = folded.changes, self.commit_to(position)
         vector.add(self._totals, changes.totals)
         self._count_unmapped(changes.unmapped)
         field = str(self.partition)
@@ -144,24 +155,33 @@ class StreamState:
         commit.write(self.keys.monitor, "HSET", (field, _encode(self._monitor)))
         rows: list[Argument] = [part for pair in changes.timelines.items() for part in pair]
         commit.write(self.keys.timelines, "HSET", rows, group=2)
-        self._write_cells(touched, commit)
+        folded.cells.write(commit)
         self._write_places(changes, commit, now)
+        return commit
 
-    def shrink(self) -> None:
-        """Let go of what was not used for long. Call it only when all commits but the latest are done."""
-        self._items.shrink(keep=sum(self._items_in_hand))
-        self._cells.shrink(keep=self._cells_in_batch)
+    @property
+    def held(self) -> tuple[int, int]:
+        """How many items and cells are in memory."""
+        return len(self._items), len(self._cells)
+
+    def shrink(self, items: int, cells: int, in_hand: int = 0) -> None:
+        """Let go of what was not used for long, so that at most so many stay.
+
+        So many items that were used last are `in_hand`, of batches that are not committed, and stay in any case. If
+        there are any, so do the cells of the latest batch.
+        """
+        self._items.shrink(items, keep=in_hand)
+        self._cells.shrink(cells, in_hand=in_hand > 0)
 
     def forget(self, names: Iterable[str]) -> None:
         """These items are gone from the stored state."""
         for name in names:
             self._items.drop(name)
 
-    async def items_to_expire(self, now: int, most: int) -> list[str]:
-        """Done items of this partition's stream that were last written too long ago, oldest first."""
+    def ask_to_expire(self, pipeline: Pipeline, now: int, most: int) -> None:
+        """Put into the pipeline what reads the done items that were last written too long ago, oldest first."""
         before = now - self._bounds.finished_items
-        names: list[Any] = await self._redis.zrangebyscore(self.keys.finished, "-inf", before, start=0, num=most)
-        return [name.decode() for name in names]
+        pipeline.zrangebyscore(self.keys.finished, "-inf", before, start=0, num=most)
 
     def expire(self, names: Sequence[str], position: int) -> Commit:
         """A commit that removes done items: their timelines and their places, not what windows counted of them."""
@@ -175,38 +195,46 @@ class StreamState:
         return commit
 
     async def items_of(self, facts: Sequence[ItemFact | SignalFact]) -> dict[str, Item]:
-        """The items of these facts, from memory or else from what is stored; they are now the most recently used."""
-        names = {fact.item for fact in facts}
-        self._items_in_hand.append(len(names))
-        held = self._items.held(names)
-        missing = [name for name in names if name not in held]
+        """The items of these facts, from memory or else from what is stored; they are now the most recently used.
+
+        `found_and_read` then says how many were in memory and how many were not.
+        """
+        held, missing = self.in_memory(facts)
         if missing:
             rows: list[Any] = await self._redis.hmget(self.keys.timelines, missing)
-            for name, row in zip(missing, rows, strict=True):
-                held[name] = self.fold.load_item(row) if row else self.fold.new_item()
-                self._items.put(name, held[name])
+            held |= self.read_in(missing, rows)
         return held
 
+    def in_memory(self, facts: Sequence[ItemFact | SignalFact]) -> tuple[dict[str, Item], list[str]]:
+        """The items of these facts that are in memory, and the names of the others, for `read_in`."""
+        names = {fact.item for fact in facts}
+        held = self._items.held(names)
+        missing = [name for name in names if name not in held]
+        self.found_and_read = len(held), len(missing)
+        return held, missing
+
+    def read_in(self, names: Sequence[str], rows: Sequence[bytes | None]) -> dict[str, Item]:
+        """Items from their rows in `timelines`; they are now the most recently used."""
+        items: dict[str, Item] = {}
+        for name, row in zip(names, rows, strict=True):
+            items[name] = self.fold.load_item(row) if row else self.fold.new_item()
+            self._items.put(name, items[name])
+        return items
+
     def _fold(
-        self, facts: Sequence[ItemFact | SignalFact], items: Mapping[str, Item]
+        self, facts: list[ItemFact | SignalFact], items: dict[str, Item]
     ) -> tuple[list[Refused], list[str], list[str]]:
         refused: list[Refused] = []
         late: list[str] = []
         duplicates: list[str] = []
-        apply = self.fold.apply
-        for fact in facts:
-            name = fact.item
-            added = apply(name, items[name], fact)
-            if added == APPENDED:
-                continue
-            if added == LATE:
+        for fact, why in self.fold.apply_all(facts, items):
+            if why == LATE:
                 late.append(fact.source)
-            elif added == DUPLICATE:
+            elif why == DUPLICATE:
                 duplicates.append(fact.source)
             else:
-                refused.append(
-                    Refused(fact, Reason.TIMELINE_FULL, f"{fact.item} has as many facts as one item may have")
-                )
+                message = f"{fact.item} has as many facts as one item may have"
+                refused.append(Refused(fact, Reason.TIMELINE_FULL, message))
         return refused, late, duplicates
 
     def _count_facts(self, facts: Iterable[ItemFact | SignalFact], late: list[str], duplicates: list[str]) -> None:
@@ -216,52 +244,13 @@ class StreamState:
                 name = f"{kind}|{source}"
                 counts[name] = counts.get(name, 0) + count
 
-    def _count_unmapped(self, unmapped: dict[str, int]) -> None:
+    def _count_unmapped(self, found: Mapping[tuple[str, str], int]) -> None:
         counts = self._monitor
-        for status, count in unmapped.items():
-            name = _UNMAPPED + status
-            if name not in counts and sum(key.startswith(_UNMAPPED) for key in counts) >= MOST_UNMAPPED_NAMES:
-                name = _UNMAPPED + _NO_NAMES
+        for (source, status), count in found.items():
+            name = unmapped.count_name(source, status)
+            if name not in counts and sum(key.startswith(unmapped.PREFIX) for key in counts) >= unmapped.MOST_NAMES:
+                name = unmapped.count_name(source, unmapped.OTHER_NAMES)
             counts[name] = counts.get(name, 0) + count
-
-    async def _add_to_cells(self, deltas: dict[int, Vector], now: int) -> set[int]:
-        floors = [self._bounds.retention.floor(grain, now) for grain in Grain]
-        by_cell: dict[int, list[Vector]] = {}
-        for finest, delta in deltas.items():
-            if delta:
-                for cell in containing(finest):
-                    by_cell.setdefault(cell, []).append(delta)
-        kept = {cell: parts for cell, parts in by_cell.items() if start_of(cell) >= floors[cell >> 40]}
-        self._cells_in_batch = len(kept)
-        await self._load_cells([cell for cell in kept if cell not in self._cells])
-        for cell, parts in kept.items():
-            row = self._cells.get(cell)
-            assert row is not None
-            for delta in parts:
-                vector.add(row, delta)
-        return set(kept)
-
-    async def _load_cells(self, missing: list[int]) -> None:
-        if not missing:
-            return
-        pipeline = self._redis.pipeline(transaction=False)
-        for cell in missing:
-            pipeline.hget(self.keys.cells(cell), cell_field(cell, self.partition))
-        for cell, row in zip(missing, await pipeline.execute(), strict=True):
-            self._cells.put(cell, vector.unpack(row) if row else {})
-
-    def _write_cells(self, touched: set[int], commit: Commit) -> None:
-        by_key: dict[str, list[Argument]] = {}
-        expiry: dict[str, int] = {}
-        for cell in touched:
-            row = self._cells.get(cell)
-            assert row is not None
-            key = self.keys.cells(cell)
-            by_key.setdefault(key, []).extend((cell_field(cell, self.partition), vector.pack(row)))
-            expiry[key] = cells_expire_at(cell, self._bounds.retention, CLOCK_SLACK)
-        for key, fields in by_key.items():
-            commit.write(key, "HSET", fields, group=2)
-            commit.write(key, "PEXPIREAT", (expiry[key],))
 
     def _write_places(self, changes: Changes, commit: Commit, now: int) -> None:
         stages = self.stream.stages
@@ -269,6 +258,10 @@ class StreamState:
             commit.write(self.keys.stage(stages[stage].name), "ZREM", names)
         for stage, scored in changes.arrived.items():
             commit.write(self.keys.stage(stages[stage].name), "ZADD", scored, group=2)
+        for stage, names in changes.unranked.items():
+            commit.write(self.keys.ranked(stages[stage].name), "ZREM", names)
+        for stage, ranks in changes.ranked.items():
+            commit.write(self.keys.ranked(stages[stage].name), "ZADD", ranks, group=2)
         commit.write(self.keys.finished, "ZREM", changes.reopened)
         written = [part for name in changes.written_done for part in (now, name)]
         commit.write(self.keys.finished, "ZADD", written, group=2)

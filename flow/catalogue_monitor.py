@@ -22,8 +22,7 @@ FACTS: Final = (
     counter(
         "streamgauge_unmapped_statuses_total",
         ("source",),
-        "Facts whose status no stage claims. The source is the one that the stream's match names; other when it names "
-        "none or several.",
+        "Facts whose status no stage claims.",
     ),
     counter(
         "streamgauge_dead_letters_total",
@@ -51,6 +50,11 @@ FACTS: Final = (
 
 WORKERS: Final = (
     gauge("streamgauge_log_lag_facts", ("partition",), "Facts in the log that are not in the state yet."),
+    gauge(
+        "streamgauge_log_lag_seconds",
+        ("partition",),
+        "How long the oldest fact that is not in the state yet has been in the log; 0 when all are.",
+    ),
     histogram(
         "streamgauge_commit_seconds",
         ("worker",),
@@ -63,6 +67,14 @@ WORKERS: Final = (
         "streamgauge_worker_conflicts_total",
         ("worker",),
         "Commits that were refused because another worker had the partition.",
+    ),
+    counter(
+        "streamgauge_worker_items_found_total", ("worker",), "Items that facts named and that the worker had in memory."
+    ),
+    counter(
+        "streamgauge_worker_items_read_total",
+        ("worker",),
+        "Items that facts named and that the worker had to read from the state, or that were new.",
     ),
     gauge("streamgauge_worker_start_timestamp_seconds", ("worker",), "When the worker started."),
     gauge(
@@ -122,5 +134,30 @@ PROCESS: Final = (
     ),
     histogram(
         "streamgauge_append_seconds", (), "How long it took to make facts durable in the log.", REQUEST_TIMES, "process"
+    ),
+    gauge(
+        "streamgauge_spool_deliveries",
+        (),
+        "Deliveries on the disk of this process that wait for the log.",
+        "process",
+    ),
+    gauge(
+        "streamgauge_spool_oldest_timestamp_seconds",
+        (),
+        "When the oldest of them was spooled. Not there while none waits.",
+        "process",
+    ),
+    gauge("streamgauge_spool_filled_ratio", (), "How much of the spool's bound is in use: 1 is full.", "process"),
+    counter(
+        "streamgauge_spooled_deliveries_total",
+        ("source",),
+        "Deliveries that were spooled, because the log was away and their sender never sends again.",
+        "process",
+    ),
+    counter(
+        "streamgauge_hydrated_items_total",
+        ("source", "outcome"),
+        "Items whose webhook did not say enough, by what came of reading them again: read, gone, failed, dropped.",
+        "process",
     ),
 )

@@ -20,25 +20,27 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Final
 
 from yaml.nodes import MappingNode, Node
 
+from flow.definition_deliveries import read_deliveries
 from flow.definition_nodes import NodeReader
 from flow.definition_problems import Problems, compose, shown
 from flow.definition_stages import ReadStage, read_stages
+from flow.definition_watch import WATCH_KEYS, read_watch
 from flow.definitions import DEFAULT_TYPES, OTHER_TYPE, Definitions, Match, Stream
 from flow.instants import MINUTE
 from flow.matching import item_key_pattern
 
 DURATION_TARGETS: Final = tuple(f"{what}_{p}" for what in ("cycle_time", "lead_time") for p in ("p50", "p85", "p95"))
-NUMBER_TARGETS: Final = ("flow_efficiency", "throughput_per_week", "wip")
+NUMBER_TARGETS: Final = ("flow_efficiency", "throughput_per_week", "value_per_week", "wip")
 LONGEST_ITEM_KEY: Final = 200
 """Characters of one regex in `item_keys`."""
 
-_STREAM_KEYS: Final = ("match", "item_keys", "labels", "stages", "targets", "types", "windows")
+_STREAM_KEYS: Final = ("match", "item_keys", "labels", "stages", "targets", "types", "windows", *WATCH_KEYS)
 _MATCH_KEYS: Final = tuple(field.name for field in fields(Match))
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _OWN_LABELS: Final = frozenset(
@@ -53,14 +55,20 @@ def read_definitions(text: str, where: str = "streams.yaml") -> Definitions:
     """
     problems = Problems(where)
     root = compose(text, problems)
-    streams = {} if root is None else _read_file(root, NodeReader(problems))
+    definitions = Definitions({}) if root is None else _read_file(root, NodeReader(problems))
     if problems:
         raise problems.error()
-    return Definitions(streams)
+    return definitions
 
 
-def _read_file(root: Node, reader: NodeReader) -> dict[str, Stream]:
-    entries = reader.mapping(root, "the file", ("streams",))
+def _read_file(root: Node, reader: NodeReader) -> Definitions:
+    entries = reader.mapping(root, "the file", ("streams", "deliveries"))
+    streams = _read_streams(root, entries, reader)
+    deliveries = read_deliveries(entries["deliveries"][1], reader) if "deliveries" in entries else ()
+    return Definitions(streams, deliveries)
+
+
+def _read_streams(root: Node, entries: Mapping[str, tuple[Node, Node]], reader: NodeReader) -> dict[str, Stream]:
     if "streams" not in entries:
         if isinstance(root, MappingNode):
             reader.problems.add(root, "the file has no streams", "write streams: with at least one stream below it")
@@ -102,6 +110,7 @@ class _StreamReader:
             types=self._types(),
             targets=self._targets(),
             windows=self._windows(),
+            **read_watch(self.values, self.what, self.reader),
         )
 
     def _stages(self) -> list[ReadStage]:

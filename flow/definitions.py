@@ -14,10 +14,16 @@ from typing import Final, Literal
 
 import msgspec
 
+from flow.bottlenecks.business_time import BusinessCalendar
+from flow.instants import DAY
+
 StageKind = Literal["queue", "active", "done"]
 
 OTHER_TYPE: Final = "other"
 """The item type of what no declared type claims: label values are bounded by the definition, whatever is sent."""
+
+_MEASURES: Final = 2
+"""Which measures rows hold. Raise it when `flow.vector` gets another one: state without it is then recomputed."""
 
 DEFAULT_TYPES: Final[Mapping[str, tuple[str, ...]]] = {
     "feature": ("feature", "story", "user story", "enhancement", "epic"),
@@ -77,7 +83,8 @@ class Stream:
     """A value stream: the ordered stages that a kind of work passes through, from request to customer.
 
     `types` maps each item type to the providers' words for it. `targets` is the future state, by name:
-    times in milliseconds, ratios and rates as they are.
+    times in milliseconds, ratios and rates as they are. The last four are the bottleneck detector's: which hours count,
+    how many false alarms it may raise, over how long it learns what is usual, and after how long it learns that anew.
     """
 
     name: str
@@ -88,6 +95,10 @@ class Stream:
     types: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DEFAULT_TYPES))
     targets: Mapping[str, float] = field(default_factory=dict)
     windows: tuple[str, ...] = ("1d", "7d", "30d")
+    calendar: BusinessCalendar | None = None
+    false_alarms_per_year: float = 1.0
+    baseline: int = 28 * DAY
+    relearn_after: int = 30 * DAY
 
     @cached_property
     def commitment(self) -> int:
@@ -107,11 +118,11 @@ class Stream:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes whenever stored timelines would be read differently, and then only: the state must be recomputed."""
+        """Changes whenever timelines would be counted differently, and then only: the state must be recomputed."""
         stages = [(asdict(stage) | {"wip_limit": None}) for stage in self.stages]
         types = {name: list(words) for name, words in self.types.items()}
         times = {name: value for name, value in self.targets.items() if "_time_" in name}
-        return sha256(msgspec.json.encode([stages, types, times])).hexdigest()[:16]
+        return sha256(msgspec.json.encode([_MEASURES, stages, types, times])).hexdigest()[:16]
 
     def stage_index(self, name: str) -> int:
         """Position of the stage in the stream. Raises KeyError when there is none of that name."""
@@ -121,8 +132,29 @@ class Stream:
         raise KeyError(name)
 
 
+@dataclass(frozen=True, slots=True)
+class LaneTargets:
+    """What is meant to hold of the delivery lanes whose service and environment are named; none named: of all.
+
+    `change_fail_rate` is a share of 1, `failed_deployment_recovery_time` in milliseconds; None: nothing is meant.
+    """
+
+    service: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    change_fail_rate: float | None = None
+    failed_deployment_recovery_time: int | None = None
+
+
 @dataclass(frozen=True)
 class Definitions:
-    """All value streams that this installation watches, by name, in the order of the file."""
+    """All value streams that this installation watches, by name, in the order of the file; targets of deliveries."""
 
     streams: Mapping[str, Stream]
+    deliveries: tuple[LaneTargets, ...] = ()
+
+    def targets_of_lane(self, service: str, environment: str) -> LaneTargets:
+        """The first entry that fits the lane; one without targets when none does."""
+        for entry in self.deliveries:
+            if service in (entry.service or (service,)) and environment in (entry.environment or (environment,)):
+                return entry
+        return LaneTargets()

@@ -5,7 +5,7 @@ What each of them counts, and at which instant, is said in `flow.lanes`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from flow import lanes, vector
@@ -44,13 +44,11 @@ def delivery_status(name: str, counted: Vector, window: Window) -> dict[str, Any
     }
 
 
-def delivery_statuses(
-    counted: Mapping[str, Vector], window: Window, service: str | None = None, environment: str | None = None
-) -> list[dict[str, Any]]:
-    """All lanes, or those of one service or environment; by service, then environment. They are never blended."""
-    wanted = sorted(
-        (lanes.lane_of(name), name)
-        for name in counted
-        if service in {None, lanes.lane_of(name)[0]} and environment in {None, lanes.lane_of(name)[1]}
-    )
-    return [delivery_status(name, counted[name], window) for _, name in wanted]
+def chosen_lanes(names: Iterable[str], service: str | None = None, environment: str | None = None) -> list[str]:
+    """The lanes of one service, of one environment, or all: by service, then environment."""
+    wanted = [
+        (lane, name)
+        for name in names
+        if service in {None, (lane := lanes.lane_of(name))[0]} and environment in {None, lane[1]}
+    ]
+    return [name for _, name in sorted(wanted)]

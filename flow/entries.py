@@ -10,8 +10,6 @@ from typing import Final
 
 import msgspec
 
-from flow.facts import ItemFact
-
 
 class About(msgspec.Struct, array_like=True, gc=False, frozen=True):
     """What facts say about an item besides its moves. `None`: nothing was said."""
@@ -83,33 +81,6 @@ encode: Final = msgspec.msgpack.Encoder().encode
 decode_about: Final = msgspec.msgpack.Decoder(About).decode
 decode_row: Final = msgspec.msgpack.Decoder(Row).decode
 _decode_entries: Final = msgspec.msgpack.Decoder(list[Entry]).decode
-
-FactValues = tuple[
-    str,
-    str,
-    str,
-    int,
-    int,
-    str | None,
-    bool | None,
-    bool | None,
-    tuple[str, ...] | None,
-    str | None,
-    str | None,
-    str | None,
-    str | None,
-    str | None,
-    float | None,
-    float | None,
-    float | None,
-    float | None,
-]
-"""The values of an `ItemFact`, in the order of its fields."""
-
-
-def values_of(fact: ItemFact) -> FactValues:
-    """All values at once: reading them one by one costs more than the rest of a step."""
-    return msgspec.structs.astuple(fact)
 
 
 def unpack_entries(count: int, packed: bytes) -> list[Entry]:

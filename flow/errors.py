@@ -49,6 +49,7 @@ class Reason(StrEnum):
     PROCESS_ENDED = "process_ended"
     POSITION_CONFLICT = "position_conflict"
     NEARLY_ALL_REJECTED = "nearly_all_rejected"
+    LOG_REPLACED = "log_replaced"
     INVALID_DEFINITION = "invalid_definition"
     INVALID_SETTINGS = "invalid_settings"
 
@@ -108,6 +109,13 @@ class NearlyAllRejected(StreamgaugeError):
 
     def __init__(self, message: str) -> None:
         super().__init__(Reason.NEARLY_ALL_REJECTED, message)
+
+
+class LogReplaced(StreamgaugeError):
+    """The log ends before what the state has read of it: it is not the log that the state was made from."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.LOG_REPLACED, message)
 
 
 class DefinitionError(StreamgaugeError):

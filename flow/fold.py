@@ -8,25 +8,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from flow import vector
 from flow.cells import Retention
-from flow.counters import families_of, gained
+from flow.counters import Contribution, gained, note_amounts, note_step
 from flow.definitions import Stream
-from flow.entries import Entry, Flags, encode, values_of
+from flow.entries import Entry, Flags, encode
 from flow.facts import ItemFact, SignalFact
 from flow.tally import Tally
 from flow.timeline import APPENDED, LATE, NOTHING_SAID, Timeline
 from flow.vector import Vector
 from flow.walk import NOWHERE, Walk, Walker
+from flow.worth import Worth
 
 
 class Item:
     """One item in memory: its timeline, where that leads, and the place that the stored state shows.
 
-    The place is a stage (an index, or NOWHERE), since when, whether blocked there, and the item type's index.
+    The place is a stage (an index, or NOWHERE), since when, whether blocked there, the item type's index, and what the
+    item is worth while it waits in a queue.
     """
 
-    __slots__ = ("blocked", "item_type", "since", "stage", "timeline", "walk")
+    __slots__ = ("blocked", "item_type", "since", "stage", "timeline", "walk", "worth")
 
     def __init__(self, timeline: Timeline, walk: Walk) -> None:
         self.timeline = timeline
@@ -35,6 +39,7 @@ class Item:
         self.since = 0
         self.blocked = False
         self.item_type = 0
+        self.worth: Worth | None = None
 
 
 @dataclass(slots=True)
@@ -42,7 +47,9 @@ class Changes:
     """What some facts change in the state of one stream: deltas by cell and of the totals, rows of items, places.
 
     By stage index, `left` lists items that are there no longer, `arrived` an arrival and an item by turns.
-    `written_done` lists the touched items that are done, `reopened` those that were.
+    `written_done` lists the touched items that are done, `reopened` those that were. By index of a queue, `ranked`
+    lists a score (the negative WSJF) and an item by turns, `unranked` items that have no WSJF there any longer.
+    `unmapped` counts statuses that no stage claims, by source and status.
     """
 
     cells: dict[int, Vector] = field(default_factory=dict)
@@ -52,7 +59,9 @@ class Changes:
     arrived: dict[int, list[int | str]] = field(default_factory=dict)
     written_done: list[str] = field(default_factory=list)
     reopened: list[str] = field(default_factory=list)
-    unmapped: dict[str, int] = field(default_factory=dict)
+    ranked: dict[int, list[str]] = field(default_factory=dict)
+    unranked: dict[int, list[str]] = field(default_factory=dict)
+    unmapped: dict[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Fold:
@@ -62,9 +71,8 @@ class Fold:
         self.stream = stream
         self.walker = Walker(stream)
         self._retention = retention
-        self._families = families_of(stream)
         self._touched: dict[str, Item] = {}
-        self._unmapped: dict[str, int] = {}
+        self._unmapped: dict[tuple[str, str], int] = {}
         self.begin(0)
 
     def begin(self, now: int) -> None:
@@ -93,7 +101,7 @@ class Fold:
             (
                 identifier, source, _, at, seq, word, blocked, deleted, labels, project, item_type, team,
                 title, url, value, criticality, risk_reduction, size,
-            ) = values_of(fact)  # fmt: skip
+            ) = msgspec.structs.astuple(fact)  # fmt: skip
             about = encode((source, project, item_type, title, url, value, criticality, risk_reduction, size))
             flags = None
             if blocked is not None or deleted is not None or labels is not None or team is not None:
@@ -107,18 +115,35 @@ class Fold:
             if timeline.state(at, seq, identifier, about):
                 self.walker.describe(item.walk, timeline.about(), self._tally)
             if not self.walker.step(item.walk, at, word, flags, self._tally):
-                self._count_unmapped(word)
+                self._count_unmapped(fact.source, word)
         elif added == LATE:
             self._correct(item, Entry(at, seq, identifier, word, flags), about)
+            if not self.walker.claims(word, flags):
+                self._count_unmapped(fact.source, word)
         else:
             return added
         self._touched[name] = item
         return added
 
+    def apply_all(
+        self, facts: list[ItemFact | SignalFact], items: dict[str, Item]
+    ) -> list[tuple[ItemFact | SignalFact, int]]:
+        """Fold many facts, in their order, into `items` by name. Returns those not appended, each with why."""
+        others: list[tuple[ItemFact | SignalFact, int]] = []
+        for fact in facts:
+            name = fact.item
+            added = self.apply(name, items[name], fact)
+            if added != APPENDED:
+                others.append((fact, added))
+        return others
+
     def recount(self, name: str, item: Item) -> None:
-        """Count an item's whole contribution afresh, as if the state held nothing of it yet: for a recomputation."""
-        item.walk = self._replay(item.timeline, self._tally, self._unmapped)
-        item.stage, item.blocked = NOWHERE, False
+        """Count an item's whole contribution afresh, as if the state held nothing of it yet: for a recomputation.
+
+        Of the sources that told of it only the latest is known then; its unmapped statuses count there.
+        """
+        item.walk = self._replay(item.timeline, self._tally, count_unmapped=True)
+        item.stage, item.blocked, item.worth = NOWHERE, False, None
         self._touched[name] = item
 
     def take(self) -> Changes:
@@ -147,6 +172,8 @@ class Fold:
         if stage != NOWHERE and is_done[stage]:
             changes.written_done.append(name)
         self._count_gauges(item, changes.totals)
+        if item.worth is not None or walk.worth is not None:
+            self._note_worth(name, item, changes)
         self._show(item)
 
     def _count_gauges(self, item: Item, totals: Vector) -> None:
@@ -163,37 +190,76 @@ class Fold:
         if in_progress and walk.blocked:
             _change(totals, vector.stage_key(walk.stage, vector.BLOCKED_ITEMS), 1)
 
+    def _note_worth(self, name: str, item: Item, changes: Changes) -> None:
+        """Keep what waits in queues, and its order, as it is now."""
+        was, worth, left, stage = item.worth, self._waiting(item.walk), item.stage, item.walk.stage
+        if was == worth and left == stage:
+            return
+        rank = None if worth is None else worth.wsjf
+        if was is not None:
+            _change_worth(changes.totals, left, was, -1)
+            if was.wsjf is not None and (rank is None or left != stage):
+                changes.unranked.setdefault(left, []).append(name)
+        if worth is not None:
+            _change_worth(changes.totals, stage, worth, 1)
+            if rank is not None:
+                changes.ranked.setdefault(stage, []).extend((repr(-rank), name))
+
+    def _waiting(self, walk: Walk) -> Worth | None:
+        """What the item is worth, while it waits in a queue."""
+        return walk.worth if walk.stage != NOWHERE and self.walker.is_queue[walk.stage] else None
+
     def _show(self, item: Item) -> None:
         walk = item.walk
         item.stage, item.since, item.item_type = walk.stage, walk.since, walk.item_type
         item.blocked = walk.blocked and walk.stage != NOWHERE and not self.walker.is_done[walk.stage]
+        item.worth = self._waiting(walk) if walk.worth is not None else None
 
     def _correct(self, item: Item, entry: Entry, about: bytes) -> None:
         before, after = Tally(self._now, self._retention), Tally(self._now, self._retention)
-        self._replay(item.timeline, before)
+        _, had = self._account(item.timeline, before)
         item.timeline.insert(entry, about)
-        item.walk = self._replay(item.timeline, after)
-        if not self.walker.claims(entry.word, entry.flags):
-            self._count_unmapped(entry.word)
+        item.walk, has = self._account(item.timeline, after)
         changes = self._corrections
         for cell, delta in after.cells.items():
             vector.add(changes.cells.setdefault(cell, {}), delta)
         for cell, delta in before.cells.items():
             vector.subtract(changes.cells.setdefault(cell, {}), delta)
-        vector.add(changes.totals, gained(before.counters(), after.counters(), self._families))
+        vector.add(changes.totals, gained(had, has))
 
-    def _replay(self, timeline: Timeline, tally: Tally, unmapped: dict[str, int] | None = None) -> Walk:
-        walker = self.walker
+    def _account(self, timeline: Timeline, tally: Tally) -> tuple[Walk, Contribution]:
+        """As `_replay`, with what it is that counters count."""
+        walker, counted = self.walker, Contribution()
         walk = walker.start()
         walker.describe(walk, timeline.about(), tally)
         for entry in timeline.entries():
-            if not walker.step(walk, entry.at, entry.word, entry.flags, tally) and unmapped is not None:
-                self._count_unmapped(entry.word)
+            since = walk.since
+            walker.step(walk, entry.at, entry.word, entry.flags, tally)
+            if tally.observed:
+                note_step(counted, entry.id, tally.observed, entry.at - since)
+                tally.observed = {}
+        note_amounts(counted, tally.cells)
+        return walk, counted
+
+    def _replay(self, timeline: Timeline, tally: Tally, count_unmapped: bool = False) -> Walk:
+        walker, about = self.walker, timeline.about()
+        walk = walker.start()
+        walker.describe(walk, about, tally)
+        for entry in timeline.entries():
+            if not walker.step(walk, entry.at, entry.word, entry.flags, tally) and count_unmapped:
+                self._count_unmapped(about.source or "", entry.word)
         return walk
 
-    def _count_unmapped(self, word: str | None) -> None:
+    def _count_unmapped(self, source: str, word: str | None) -> None:
         assert word is not None
-        self._unmapped[word] = self._unmapped.get(word, 0) + 1
+        self._unmapped[source, word] = self._unmapped.get((source, word), 0) + 1
+
+
+def _change_worth(totals: Vector, stage: int, worth: Worth, sign: int) -> None:
+    if worth.value is not None:
+        _change(totals, vector.stage_key(stage, vector.VALUE_WAITING), sign * worth.value)
+        _change(totals, vector.stage_key(stage, vector.VALUED_ITEMS), sign)
+    _change(totals, vector.stage_key(stage, vector.DELAY_COST), sign * worth.cost_of_delay)
 
 
 def _change(totals: Vector, key: int, by: int) -> None:

@@ -12,18 +12,29 @@ beside the one that readers see, then moves the pointer. `<p>` is a partition of
 | `sg:v1:{<stream>}:<g>:position:<p>` | string: last offset of the log that is in the state | commit script | one a partition |
 | `sg:v1:{<stream>}:<g>:timelines` | hash: item → its facts | commit script | open items, and done ones until they expire |
 | `sg:v1:{<stream>}:<g>:stage:<stage>` | sorted set: item by arrival (ms) | commit script | as timelines |
+| `sg:v1:{<stream>}:<g>:ranked:<stage>` | sorted set: item of a queue by WSJF (negative: the highest is first), where known | commit script | as timelines |
 | `sg:v1:{<stream>}:<g>:finished` | sorted set: done item by when it was last written (ms) | commit script | as timelines |
 | `sg:v1:{<stream>}:<g>:totals` | hash: partition → vector of counters and gauges | commit script | one field a partition |
 | `sg:v1:{<stream>}:<g>:monitor` | hash: partition → counts by name (facts, duplicates, late, unmapped…) | commit script | one field a partition, bounded names |
 | `sg:v1:{<stream>}:<g>:cells:<grain>:<n>` | hash: cell and partition → vector | commit script | TTL: the grain's retention |
-| `sg:v1:{@deliveries}:…` | as a stream; timelines by service, cells by lane | commit script | as a stream |
+| `sg:v1:{@deliveries}:…` | as a stream, but for what follows; a cell's row maps lanes to vectors | commit script | as a stream |
+| `sg:v1:{@deliveries}:<g>:service:<service>` | hash: change, deployment or incident → its facts; and the horizon | commit script | `flow.deployed_service.MAX_FACTS` facts; gone with its service |
+| `sg:v1:{@deliveries}:<g>:totals` | hash: lane → vector of counters and gauges | commit script | lanes of which a fact is kept |
+| `sg:v1:{@deliveries}:<g>:finished` | sorted set: service by when it was last written (ms) | commit script | services, until they expire |
+| `sg:v1:{<stream>}:detector` | hash: what the bottleneck detector says, what it remembers, and the number of who wrote it | detector | one; states of 8 days |
+| `sg:v1:{@detector}:lease` | string: the number of the process that runs the detector | detector | one, expires in seconds |
+| `sg:v1:{@detector}:numbers` | string: the last number that was given | detector | one |
 | `sg:v1:{@log-<p>}:facts` | stream: blocks of facts; the id's second part is the offset of the last | log | trimmed behind every reader, to `log.keep_facts` |
 | `sg:v1:{@log-<p>}:end` | string: offset of the last fact | log | one a partition |
 | `sg:v1:{@log-<p>}:read` | hash: reader → offset that it has committed | aggregator | one field a reader |
 | `sg:v1:{@log}:partitions` | string: how many partitions the log has | log, once | one |
+| `sg:v1:{@log}:identity` | string: which log the state is made from: `redis`, or the topic and its cluster | log, once | one |
 | `sg:v1:{@dead-letters}:letters` | stream: what could not be applied, whole, with the reason | log, aggregator | `dead_letters.keep` |
 | `sg:v1:{@dead-letters}:position:<p>` | string: last offset whose rejections are in the letters | aggregator | one a partition |
+| `sg:v1:{@dead-letters}:refused:<p>:<stream>` | string: last offset whose refusal by this stream is in the letters | aggregator, rebuild | one a stream and partition that ever refused |
+| `sg:v1:{@dead-letters}:deliveries:<p>` | string: last offset of the dead letters on Kafka that is in the letters | aggregator | one a partition |
 | `sg:v1:{@dead-letters}:counts` | hash: source and reason → letters ever written | log, aggregator | sources × reasons |
+| `sg:v1:{@webhooks}:secrets:<source>` | list: secrets that a sender told in its handshake, the newest first | receiver | 100 a source |
 | `sg:v1:{@workers}:metrics` | hash: worker → its own metrics, with their instant | aggregator | one field a worker, stale ones removed |
 """
 
@@ -78,9 +89,17 @@ class StateKeys:
         """Facts by item."""
         return self._key("timelines")
 
+    def service(self, name: str) -> str:
+        """Facts of one service, by what they are about; of the deliveries only."""
+        return self._key(f"service:{name}")
+
     def stage(self, name: str) -> str:
         """Items of a stage by arrival."""
         return self._key(f"stage:{name}")
+
+    def ranked(self, name: str) -> str:
+        """Items of a queue by their WSJF, negative; those of which it is known."""
+        return self._key(f"ranked:{name}")
 
     @property
     def finished(self) -> str:
@@ -140,11 +159,36 @@ def log_read(partition: int) -> str:
 
 
 LOG_PARTITIONS: Final = f"{PREFIX}:{{@log}}:partitions"
+LOG_IDENTITY: Final = f"{PREFIX}:{{@log}}:identity"
 LETTERS: Final = f"{PREFIX}:{{{DEAD_LETTERS}}}:letters"
 LETTER_COUNTS: Final = f"{PREFIX}:{{{DEAD_LETTERS}}}:counts"
 WORKER_METRICS: Final = f"{PREFIX}:{{@workers}}:metrics"
 
 
+def webhook_secrets(source: str) -> str:
+    """Secrets that this source told us in its handshakes."""
+    return f"{PREFIX}:{{@webhooks}}:secrets:{source}"
+
+
 def letters_position(partition: int) -> str:
     """Last offset of this partition whose rejections are in the dead letters."""
     return f"{PREFIX}:{{{DEAD_LETTERS}}}:position:{partition}"
+
+
+def letters_refused(partition: int, stream: str) -> str:
+    """Last offset of this partition whose refusal by this stream, or by `@deliveries`, is in the dead letters."""
+    return f"{PREFIX}:{{{DEAD_LETTERS}}}:refused:{partition}:{stream}"
+
+
+def deliveries_position(partition: int) -> str:
+    """Last offset of the dead letters on Kafka that is in the letters here."""
+    return f"{PREFIX}:{{{DEAD_LETTERS}}}:deliveries:{partition}"
+
+
+DETECTOR_LEASE: Final = f"{PREFIX}:{{@detector}}:lease"
+DETECTOR_NUMBERS: Final = f"{PREFIX}:{{@detector}}:numbers"
+
+
+def detector(stream: str) -> str:
+    """What the bottleneck detector says of a stream (field `verdicts`), and what it remembers (field `memory`)."""
+    return f"{PREFIX}:{{{stream}}}:detector"

@@ -19,7 +19,8 @@ r"""Which streams a fact belongs to, and which stage it means. Compiled once fro
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import attrgetter, itemgetter
 from typing import Final, TypeVar
 
 from flow.definitions import Definitions, Match, Stream
@@ -122,7 +123,9 @@ class StageMap:
         return found
 
 
-_MatchKey = tuple[str, str | None, str | None, tuple[str, ...] | None]
+_MatchKey = tuple[object, ...]
+_Candidate = tuple[int, str, Match]
+"""A stream's place in the definitions, its name, and what it matches."""
 
 
 class Router:
@@ -135,11 +138,22 @@ class Router:
     def __init__(self, definitions: Definitions) -> None:
         streams = list(definitions.streams.values())
         alone = len(streams) == 1
-        self._matches = [(stream.name, stream.match) for stream in streams if alone or stream.match != Match()]
-        self._by_label = any(match.label for _, match in self._matches)
+        matching = [stream for stream in streams if alone or stream.match != Match()]
+        told_apart_by = ("source", "project", "team", "labels")
+        labels = any(stream.match.label for stream in matching)
+        self._key_of: Callable[[ItemFact], _MatchKey] = attrgetter(*told_apart_by[: None if labels else -1])
         patterns = {text: item_key_pattern(text) for stream in streams for text in stream.item_keys}
         self._patterns = list(patterns.values())
         self._keys = [(stream.name, [patterns[text] for text in stream.item_keys]) for stream in streams]
+        self._of_project: dict[str, list[_Candidate]] = {}
+        self._of_any: list[_Candidate] = []
+        for place, stream in enumerate(matching):
+            candidate = (place, stream.name, stream.match)
+            projects = stream.match.project or stream.match.repository
+            for project in dict.fromkeys(projects):
+                self._of_project.setdefault(project, []).append(candidate)
+            if not projects:
+                self._of_any.append(candidate)
         self._matching: dict[_MatchKey, tuple[str, ...]] = {}
         self._naming: dict[str, tuple[str, ...]] = {}
 
@@ -147,11 +161,26 @@ class Router:
         """Names of the streams that the fact belongs to, in the order of the definitions."""
         if isinstance(fact, SignalFact):
             return self._streams_naming(fact.item)
-        key = (fact.source, fact.project, fact.team, fact.labels if self._by_label else None)
+        key = self._key_of(fact)
         found = self._matching.get(key)
         if found is None:
-            found = tuple(name for name, match in self._matches if _satisfies(fact, match))
+            named = self._of_project.get(fact.project, ()) if fact.project is not None else ()
+            candidates = sorted((*self._of_any, *named), key=itemgetter(0))
+            found = tuple(name for _, name, match in candidates if _satisfies(fact, match))
             _remember(self._matching, key, found)
+        return found
+
+    def by_streams(self, facts: list[ItemFact]) -> dict[tuple[str, ...], list[ItemFact]]:
+        """Item facts, in their order, by the streams that they belong to: as `streams_of`, for many at once."""
+        keys = list(map(self._key_of, facts))
+        if len(set(keys)) == 1:
+            return {self.streams_of(facts[0]): facts}
+        found: dict[tuple[str, ...], list[ItemFact]] = {}
+        for key, fact in zip(keys, facts, strict=True):
+            streams = self._matching.get(key)
+            if streams is None:
+                streams = self.streams_of(fact)
+            found.setdefault(streams, []).append(fact)
         return found
 
     def items_named_in(self, texts: Iterable[str]) -> tuple[str, ...]:

@@ -14,11 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+import msgspec
+
 from flow.errors import Reason, Unauthorised
-from flow.instants import MINUTE, SECOND
+from flow.instants import DAY, MINUTE, SECOND
+from flow.web_tokens import verify_token
 
 _PLACE: Final = re.compile(r"(\{\w+\})")
 _WHOLE_SECONDS: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,13 @@ class SignatureScheme:
     {body}, {id}, {timestamp} and {url}. The time is taken from the part of `timestamp_header` that starts with
     `timestamp_prefix`, in seconds, and may be off by `tolerance` milliseconds either way. `key` says whether the secret
     is taken as it is, or decoded from base64 after `whsec_`. `url` is the address that the sender was told to call.
-    `otherwise` is used for a request without this scheme's header.
+    `body_time` is the member of the signed JSON that says when it was sent, in milliseconds. `jwt` is a token in the
+    Authorization header, which does not cover the body. `otherwise` is used for a request without this scheme's header,
+    and where a secret itself is sent, for one without its prefix.
     """
 
     header: str
-    algorithm: Literal["sha256", "sha1"] | None = "sha256"
+    algorithm: Literal["sha256", "sha1", "jwt"] | None = "sha256"
     encoding: Literal["hex", "base64", "text"] = "hex"
     prefix: str = ""
     separator: str | None = None
@@ -42,6 +48,7 @@ class SignatureScheme:
     id_header: str = ""
     timestamp_header: str = ""
     timestamp_prefix: str = ""
+    body_time: str = ""
     tolerance: int = 5 * MINUTE
     key: Literal["text", "whsec"] = "text"
     url: str = ""
@@ -60,6 +67,9 @@ BEARER: Final = _secret_in("authorization", prefix="Bearer ")
 BASIC: Final = _secret_in("authorization", prefix="Basic ", encoding="base64")
 """HTTP Basic: the secret is `user:password`."""
 
+SHARED: Final = replace(BEARER, otherwise=BASIC)
+"""Of senders that don't sign but send what they are told to: as a bearer token, or as `user:password`."""
+
 STANDARD_WEBHOOKS: Final = SignatureScheme(
     "webhook-signature",
     encoding="base64",
@@ -76,10 +86,10 @@ _HUB: Final = SignatureScheme("x-hub-signature", prefix="sha256=")
 _HUB_256: Final = SignatureScheme("x-hub-signature-256", prefix="sha256=")
 
 SCHEMES: Final[Mapping[str, SignatureScheme]] = {
-    "alertmanager": BEARER,
-    "argocd": BEARER,
+    "alertmanager": SHARED,
+    "argocd": SHARED,
     "asana": SignatureScheme("x-hook-signature"),
-    "azure-devops": BASIC,
+    "azure-devops": SHARED,
     "bitbucket-cloud": _HUB,
     "bitbucket-datacenter": replace(_HUB, otherwise=BASIC),
     "buildkite": SignatureScheme(
@@ -91,16 +101,16 @@ SCHEMES: Final[Mapping[str, SignatureScheme]] = {
         timestamp_prefix="timestamp=",
         otherwise=_secret_in("x-buildkite-token"),
     ),
-    "cdevents": BEARER,
+    "cdevents": SHARED,
     "circleci": SignatureScheme("circleci-signature", prefix="v1=", separator=","),
     "clickup": SignatureScheme("x-signature"),
-    "devlake": BEARER,
+    "devlake": SHARED,
     "github": _HUB_256,
     "gitlab": replace(STANDARD_WEBHOOKS, otherwise=_secret_in("x-gitlab-token")),
-    "jenkins": BASIC,
-    "jira": _HUB,
-    "linear": SignatureScheme("linear-signature"),
-    "opsgenie": BEARER,
+    "jenkins": SHARED,
+    "jira": replace(_HUB, otherwise=SignatureScheme("authorization", algorithm="jwt")),
+    "linear": SignatureScheme("linear-signature", body_time="webhookTimestamp", tolerance=DAY),
+    "opsgenie": SHARED,
     "pagerduty": SignatureScheme("x-pagerduty-signature", prefix="v1=", separator=","),
     "pelorus": _HUB_256,
     "plane": SignatureScheme("x-plane-signature"),
@@ -118,7 +128,7 @@ def verify(
     without any secret that can be used, missing_signature, bad_signature, or old_timestamp for a good signature whose
     time is not near `now`.
     """
-    if scheme.otherwise is not None and not headers.get(scheme.header):
+    if scheme.otherwise is not None and not _is_used(scheme, headers.get(scheme.header, "")):
         scheme = scheme.otherwise
     keys = list(_keys(scheme, secrets))
     if not keys:
@@ -126,15 +136,29 @@ def verify(
     value = headers.get(scheme.header, "")
     if not value.strip():
         raise Unauthorised(Reason.MISSING_SIGNATURE, f"the header {scheme.header} is missing")
+    if scheme.algorithm == "jwt":
+        verify_token(value, keys, now)
+        return
     claimed = list(_parts(value, scheme.prefix, scheme.separator))
     proofs = _expected(scheme, keys, headers, body)
     if not _any_equal(scheme, claimed, proofs):
         raise Unauthorised(Reason.BAD_SIGNATURE, f"the header {scheme.header} does not prove this body with our secret")
-    if scheme.timestamp_header and abs(now - _signed_time(scheme, headers)) > scheme.tolerance:
+    signed_at = _signed_time(scheme, headers, body)
+    if signed_at is not None and abs(now - signed_at) > scheme.tolerance:
         raise Unauthorised(
             Reason.OLD_TIMESTAMP,
             f"signed more than {scheme.tolerance // SECOND} s from our time: check both clocks, or send it anew",
         )
+
+
+def secret_in_header(header: str) -> SignatureScheme:
+    """The scheme of a sender that sends the secret itself in a header of this name, which is in lower case."""
+    return _secret_in(header)
+
+
+def _is_used(scheme: SignatureScheme, value: str) -> bool:
+    """A signature that is there is the one that counts; of two ways to send a secret the prefix tells which it is."""
+    return bool(value) and (scheme.algorithm is not None or any(True for _ in _parts(value, scheme.prefix, None)))
 
 
 def _keys(scheme: SignatureScheme, secrets: Sequence[str | bytes]) -> Iterator[bytes]:
@@ -153,7 +177,7 @@ def _keys(scheme: SignatureScheme, secrets: Sequence[str | bytes]) -> Iterator[b
 
 def _expected(scheme: SignatureScheme, keys: Sequence[bytes], headers: Mapping[str, str], body: bytes) -> list[bytes]:
     """What the sender would have put into the header with each of the keys."""
-    if scheme.algorithm is None:
+    if scheme.algorithm is None or scheme.algorithm == "jwt":
         return list(keys)
     places = {"{body}": body, "{url}": scheme.url.encode()}
     if scheme.id_header:
@@ -180,11 +204,23 @@ def _comparable(scheme: SignatureScheme, claim: bytes) -> bytes:
     return _decoded(claim) if scheme.encoding == "base64" and scheme.algorithm is None else claim
 
 
-def _signed_time(scheme: SignatureScheme, headers: Mapping[str, str]) -> int:
+def _signed_time(scheme: SignatureScheme, headers: Mapping[str, str], body: bytes) -> int | None:
+    if scheme.body_time:
+        return _time_in(scheme.body_time, body)
+    if not scheme.timestamp_header:
+        return None
     timestamp = _timestamp(scheme, headers).decode("latin-1")
     if not _WHOLE_SECONDS.fullmatch(timestamp):
         raise Unauthorised(Reason.OLD_TIMESTAMP, f"the time in {scheme.timestamp_header} is missing or not in seconds")
     return int(timestamp) * SECOND
+
+
+def _time_in(member: str, body: bytes) -> int:
+    try:
+        found = _MEMBERS.decode(body)[member]
+        return msgspec.json.decode(found, type=int)
+    except (KeyError, ValueError, RecursionError):
+        raise Unauthorised(Reason.OLD_TIMESTAMP, f"{member} in the body is missing or not in milliseconds") from None
 
 
 def _timestamp(scheme: SignatureScheme, headers: Mapping[str, str]) -> bytes:

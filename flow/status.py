@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final
 
 from flow import vector
@@ -91,6 +92,8 @@ def status(stream: Stream, asked: Asked, reading: Reading) -> dict[str, Any]:
             _over_types(stream, counted, vector.ACTIVE_TIME), _over_types(stream, counted, vector.CYCLE_TIME)
         ),
         "value_delivered": thousandths(_over_types(stream, counted, vector.VALUE)),
+        "percent_complete_accurate": rolled_complete_accurate(stream, counted),
+        "handoffs": over_stages(stream, counted, vector.HANDOFFS),
         "by_type": {name: _type_status(index, reading) for index, name in enumerate(stream.item_types)},
     }
     figures["targets"] = _targets(stream, figures, asked.window)
@@ -120,6 +123,7 @@ def stage_status(stream: Stream, index: int, asked: Asked, reading: Reading) -> 
         "departures": departures,
         "rework": rework,
         "percent_complete_accurate": percent_complete_accurate(counted, index),
+        "handoffs": counted.get(stage_key(index, vector.HANDOFFS), 0),
         "blocked_time": counted.get(stage_key(index, vector.BLOCKED_TIME), 0) / 1000,
         "time": times(
             departures,
@@ -127,7 +131,18 @@ def stage_status(stream: Stream, index: int, asked: Asked, reading: Reading) -> 
             vector.bins(counted, index * SLOT, vector.STAGE_TIME_BINS, vector.TYPE_SLOT),
         ),
         "bottleneck": None,
+        **waiting(stream, index, None if past else reading.totals),
     }
+
+
+def waiting(stream: Stream, index: int, totals: Vector | None) -> dict[str, Figure]:
+    """What waits in a queue now; None of other stages, and of the past, of which it is not kept."""
+    if totals is None or stream.stages[index].kind != "queue":
+        return dict.fromkeys(("value_waiting", "cost_of_delay", "valued_items"))
+    value, cost, items = (
+        totals.get(stage_key(index, code), 0) for code in (vector.VALUE_WAITING, vector.DELAY_COST, vector.VALUED_ITEMS)
+    )
+    return {"value_waiting": thousandths(value), "cost_of_delay": thousandths(cost), "valued_items": items}
 
 
 def percent_complete_accurate(counted: Vector, stage: int) -> float | None:
@@ -138,6 +153,25 @@ def percent_complete_accurate(counted: Vector, stage: int) -> float | None:
     )
     forward = departures - rework - removed
     return ratio(forward - returned, forward)
+
+
+def rolled_complete_accurate(stream: Stream, counted: Vector) -> float | None:
+    """%C&A rolled over the stream: the product of its stages' (K. Martin, M. Osterling, Value Stream Mapping, 2014).
+
+    It estimates the share of the work that passes all stages without coming back, as if stages failed independently.
+    Stages without a forward move in the window, and `done` ones, say nothing; None when all do.
+    """
+    shares = [
+        share
+        for index, stage in enumerate(stream.stages)
+        if stage.kind != "done" and (share := percent_complete_accurate(counted, index)) is not None
+    ]
+    return prod(shares) if shares else None
+
+
+def over_stages(stream: Stream, counted: Vector, code: int) -> int:
+    """The sum of a code over all stages."""
+    return sum(counted.get(stage_key(index, code), 0) for index in range(len(stream.stages)))
 
 
 def times(count: int, total: int, histogram: Mapping[int, int]) -> Times:
@@ -214,7 +248,8 @@ def _type_status(index: int, reading: Reading) -> dict[str, Any]:
 
 def _targets(stream: Stream, figures: Mapping[str, Any], window: Window) -> dict[str, Any]:
     """Each target beside what is; `met` is None where nothing is known yet."""
-    actual_rate = figures["throughput"] * WEEK / (window.end - window.start)
+    weeks = (window.end - window.start) / WEEK
+    rates = {"throughput_per_week": figures["throughput"] / weeks, "value_per_week": figures["value_delivered"] / weeks}
     found: dict[str, Any] = {}
     for name, target in stream.targets.items():
         measure, _, quantile_name = name.rpartition("_")
@@ -223,7 +258,7 @@ def _targets(stream: Stream, figures: Mapping[str, Any], window: Window) -> dict
         elif name == "wip":
             found[name] = _at_most(target, figures["wip"])
         else:
-            actual = actual_rate if name == "throughput_per_week" else figures[name]
+            actual = rates[name] if name in rates else figures[name]
             found[name] = {"target": target, "actual": actual, "met": None if actual is None else actual >= target}
     return found
 

@@ -14,7 +14,8 @@ what is counted. Times are milliseconds, values are thousandths.
 | 4 | forward moves whose item came back | unblocked time in active stages | |
 | 5 | blocked time | | |
 | 6 | sum of stage times | | |
-| 16…23 | | | counters and gauges, named below |
+| 7 | handoffs | | |
+| 16…31 | | | counters and gauges, named below |
 | 64… | histogram of stage times | histogram of cycle times | |
 | 1024… | | histogram of lead times | |
 | 2048… | | | Prometheus buckets of stage or cycle times |
@@ -40,6 +41,7 @@ REMOVED: Final = 3
 RETURNED: Final = 4
 BLOCKED_TIME: Final = 5
 STAGE_TIME: Final = 6
+HANDOFFS: Final = 7
 STAGE_TIME_BINS: Final = 64
 
 FINISHED: Final = 0
@@ -57,10 +59,13 @@ REOPENED: Final = 19
 CYCLE_TIME_TOTAL: Final = 20
 LEAD_TIME_TOTAL: Final = 21
 VALUE_TOTAL: Final = 22
+VALUE_WAITING: Final = 24
+DELAY_COST: Final = 25
+VALUED_ITEMS: Final = 26
 BUCKETS: Final = 2048
 LEAD_TIME_BUCKETS: Final = 3072
 
-COUNTERS_OF_STAGES: Final = frozenset({ARRIVALS, DEPARTURES, REWORK, BLOCKED_TIME, STAGE_TIME})
+COUNTERS_OF_STAGES: Final = frozenset({ARRIVALS, DEPARTURES, REWORK, BLOCKED_TIME, STAGE_TIME, HANDOFFS})
 """Codes of a cell's stages that are also counters: the totals gain what the cells do."""
 
 _encoder: Final = msgspec.msgpack.Encoder()

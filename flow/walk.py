@@ -8,7 +8,8 @@ definition of every measure.
 Definitions (Kanban Guide; DESIGN part 1): a visit starts at the fact that moves the item to another stage and ends at
 the one that moves it away. A deletion ends the visit too: a departure with a stage time, neither forward nor rework;
 what is done stays done. Blocked time counts at the end of each blocked interval within a visit. What is finished
-counts once, at the item's last arrival in `done`, and is taken back while the item is reopened.
+counts once, at the item's last arrival in `done`, and is taken back while the item is reopened. A handoff is a fact
+that names another team than the last named one; it counts in the stage that the item was in before it, unless done.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from flow.histogram import bin_of
 from flow.matching import StageMap
 from flow.tally import Tally
 from flow.vector import SLOT, TYPE_SLOT, Vector
+from flow.worth import Worth, worth_of
 
 NOWHERE: Final = -1
 """The stage of an item that has not arrived anywhere, or was deleted."""
@@ -59,7 +61,9 @@ class Walk:
         "known_stage",
         "since",
         "stage",
+        "team",
         "value",
+        "worth",
     )
 
     def __init__(self, other_type: int) -> None:
@@ -75,6 +79,8 @@ class Walk:
         self.known_stage = NOWHERE
         self.item_type = other_type
         self.value = 0
+        self.worth: Worth | None = None
+        self.team: str | None = None
         self.finish: Finish | None = None
         self.forwards: list[tuple[int, int]] = []
 
@@ -88,6 +94,7 @@ class Walker:
         self.commitment = stream.commitment
         self.is_done = [stage.kind == "done" for stage in stream.stages]
         self.is_active = [stage.kind == "active" for stage in stream.stages]
+        self.is_queue = [stage.kind == "queue" for stage in stream.stages]
         self.edges = [stage_edges(stage) for stage in stream.stages]
         self.cycle_edges = target_edges(stream, "cycle_time")
         self.lead_edges = target_edges(stream, "lead_time")
@@ -110,6 +117,8 @@ class Walker:
             mapped = stage is not None or word is None or flags.signal
             if flags.blocked is not None and flags.blocked != walk.blocked:
                 self._flag(walk, flags.blocked, at, tally)
+            if flags.team is not None:
+                self._hand_over(walk, flags.team, at, tally)
         if stage is not None:
             walk.known_stage = stage
         if walk.deleted or (flags is not None and flags.deleted):
@@ -120,6 +129,7 @@ class Walker:
 
     def describe(self, walk: Walk, about: About, tally: Tally) -> None:
         """What is known about the item is now this: what it finished counts under its type, with its value."""
+        walk.worth = worth_of(about)
         item_type = self.other_type if about.type is None else self._type_of(about.type)
         value = 0 if about.value is None else round(about.value * 1000)
         if item_type == walk.item_type and value == walk.value:
@@ -155,6 +165,14 @@ class Walker:
             return None
         walk.deleted = False
         return walk.known_stage if walk.known_stage != NOWHERE else None
+
+    def _hand_over(self, walk: Walk, team: str, at: int, tally: Tally) -> None:
+        """Another team than before has the item: a handoff, while it is in progress."""
+        if walk.team not in {None, team} and walk.stage != NOWHERE and not self.is_done[walk.stage]:
+            cell = tally.cell(at)
+            key = walk.stage * SLOT + vector.HANDOFFS
+            cell[key] = cell.get(key, 0) + 1
+        walk.team = team
 
     def _flag(self, walk: Walk, blocked: bool, at: int, tally: Tally) -> None:
         if not blocked and walk.stage != NOWHERE:

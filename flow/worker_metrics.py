@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -25,15 +25,19 @@ class TimeHistogram(msgspec.Struct):
         self.counts[bisect_left(edges, seconds)] += count
         self.total += seconds * count
 
-    def observe_all(self, edges: Sequence[float], seconds: Iterable[float]) -> None:
-        """Count many observations: sorted, they need one look-up an edge instead of one each."""
-        ordered, seen = sorted(seconds), 0
+    def observe_since(self, edges: Sequence[float], now: int, instants: Iterable[int]) -> None:
+        """Count how long ago each instant (ms) was; one that is still to come was 0 ago.
+
+        Sorted, many need one look-up an edge instead of one each.
+        """
+        ordered, seen = sorted(instants), 0
         for index, edge in enumerate(edges):
-            up_to = bisect_right(ordered, edge)
+            up_to = len(ordered) - bisect_left(ordered, now - edge * 1000)
             self.counts[index] += up_to - seen
             seen = up_to
         self.counts[-1] += len(ordered) - seen
-        self.total += sum(ordered)
+        past = bisect_left(ordered, now)
+        self.total += (now * past - sum(ordered[:past])) / 1000
 
     def plus(self, other: TimeHistogram) -> TimeHistogram:
         """Both together, as a new one. Both must have been made for the same edges."""
@@ -70,6 +74,8 @@ class WorkerMetrics(msgspec.Struct):
     commits: int = 0
     conflicts: int = 0
     facts: int = 0
+    items_found: int = 0
+    items_read: int = 0
     commit_seconds: TimeHistogram = msgspec.field(default_factory=lambda: empty_histogram(COMMIT_BUCKETS))
     visible_seconds: TimeHistogram = msgspec.field(default_factory=lambda: empty_histogram(VISIBLE_BUCKETS))
     sources: dict[str, SourceMetrics] = msgspec.field(default_factory=dict)

@@ -9,35 +9,45 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import FastAPI
 
+from flow.cloud_facts import CloudEventReader
 from flow.definitions import Definitions
 from flow.matching import Router
+from flow.signatures import SignatureScheme
 from service.authorisation import TokenCheck
 from service.bodies import Message, Receive, Scope, Send, SenderLeft
-from service.cloudevents import CloudEventReader, CloudEventsRoute
-from service.ingest import FactsRoute, IngestBounds, Intake
+from service.bounds import IngestBounds
+from service.cloudevents import CloudEventsRoute
+from service.covered_log import CoveredLog, TimelyLog
+from service.handshakes import Handshakes
+from service.ingest import FactsRoute, Intake
 from service.ingest_openapi import add_ingest_to_openapi
 from service.log import LogWriter
 from service.problems import internal_problem
 from service.self_metrics import CLOUDEVENTS, FACTS, OTHER, WEBHOOKS, SelfMetrics
+from service.spool import Spool
+from service.webhook_requests import webhook_name
 from service.webhooks import WebhookRoute
 
 ASGI = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _log: Final = logging.getLogger(__name__)
 
-_WEBHOOKS: Final = "/webhooks/"
 _LIVE: Final = "/v1/live"
 
 
 @dataclass(frozen=True, slots=True)
 class IngestParts:
-    """What the routes that take facts in are made of. `secrets` maps each source that is on to its secrets."""
+    """What the routes that take facts in are made of.
+
+    `secrets` maps each source that is on to its secrets, `schemes` to how it proves itself. `spool` is for senders that
+    never send again. `unread` is told, by source, of what a webhook says that it changed, and not to what.
+    """
 
     writer: LogWriter
     definitions: Definitions
@@ -46,6 +56,10 @@ class IngestParts:
     bounds: IngestBounds
     clock: Callable[[], int]
     metrics: SelfMetrics
+    spool: Spool | None = None
+    schemes: Mapping[str, SignatureScheme] | None = None
+    handshakes: Handshakes | None = None
+    unread: Callable[[str, Collection[str]], None] = lambda source, keys: None
 
 
 class App:
@@ -59,13 +73,19 @@ class App:
         self._api = api
         self._facts = FactsRoute(intake, parts.tokens, parts.bounds, parts.clock)
         self._cloudevents = CloudEventsRoute(intake, reader, parts.tokens, parts.bounds, parts.clock)
+        timely = TimelyLog(parts.writer, parts.bounds.webhook_within)
+        covered = CoveredLog(timely, parts.spool) if parts.spool is not None else timely
         self._webhooks = WebhookRoute(
-            intake,
+            Intake(timely, router, parts.metrics),
+            covered=Intake(covered, router, parts.metrics),
             item_names=router.items_named_in,
             secrets=parts.secrets,
             bounds=parts.bounds,
             clock=parts.clock,
             metrics=parts.metrics,
+            schemes=parts.schemes,
+            handshakes=parts.handshakes,
+            unread=parts.unread,
         )
         self._metrics = parts.metrics
         self._timer = timer
@@ -79,8 +99,7 @@ class App:
         try:
             if path == FACTS:
                 route, status = FACTS, await self._facts.handle(scope, receive, send)
-            elif path.startswith(_WEBHOOKS):
-                name = path[len(_WEBHOOKS) :]
+            elif (name := webhook_name(scope)) is not None:
                 route, status = WEBHOOKS, await self._webhooks.handle(name, scope, receive, send)
             elif path == CLOUDEVENTS:
                 route, status = CLOUDEVENTS, await self._cloudevents.handle(scope, receive, send)

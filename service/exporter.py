@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Lock
@@ -36,6 +37,9 @@ OPENMETRICS_TYPE: Final = f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
 PLAIN_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
 _GZIP_LEVEL: Final = 1
+_BREATH: Final = 0.0001
+"""Seconds for which the rendering thread lets go of the interpreter before each stream: webhooks come first."""
+
 _QUALITY: Final = re.compile(r"q=(\d(?:\.\d{1,3})?)")
 _SHOWN_ALWAYS: Final = frozenset(("streamgauge_build_info", "streamgauge_snapshot_timestamp_seconds"))
 """Gauges of the state that are shown though the snapshot is stale."""
@@ -115,6 +119,7 @@ class Exporter:
     def _stream_texts(self, name: str, snapshot: StreamSnapshot) -> Mapping[str, str]:
         kept = self._texts.get(name)
         if kept is None or kept[0] is not snapshot:
+            time.sleep(_BREATH)
             kept = self._texts[name] = (snapshot, _texts_of(self._layouts[name].points(snapshot)))
         return kept[1]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,12 @@ from service.exporter_text import Distribution, Labels, Points, labels, le_of
 from service.snapshots import Alarm, StreamSnapshot
 
 _QUANTILES: Final = {share: f"{share:g}" for share in QUANTILES.values()}
+_TARGETS: Final = {
+    "flow_efficiency": "flow_efficiency_target_ratio",
+    "throughput_per_week": "flow_weekly_throughput_target_items",
+    "value_per_week": "flow_weekly_value_target",
+    "wip": "flow_load_target_items",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,7 @@ class StreamLayout:
         self._types = [
             _TypeLayout(index, of_stream.plus("item_type", name)) for index, name in enumerate(stream.item_types)
         ]
+        self._targets = list(_targets_of(stream, of_stream))
         self._cycle_edges = _le(target_edges(stream, "cycle_time"))
         self._lead_edges = _le(target_edges(stream, "lead_time"))
 
@@ -58,7 +65,10 @@ class StreamLayout:
         """All points of the stream but its alarms'."""
         found: Points = defaultdict(list)
         found["flow_stream_info"].append((self._info, 1))
+        for name, where, target in self._targets:
+            found[name].append((where, target))
         for stage in self._stages:
+            found["flow_stage_position"].append((stage.labels, stage.index))
             _count_stage(found, stage, snapshot.totals)
             live = snapshot.stages.get(stage.stage.name)
             if live is not None:
@@ -109,6 +119,16 @@ class StreamLayout:
             found["flow_window_efficiency_ratio"].append((where, efficiency))
 
 
+def _targets_of(stream: Stream, where: Labels) -> Iterator[tuple[str, Labels, float]]:
+    """Each target as its metric's name, labels and value."""
+    for name, target in stream.targets.items():
+        measure, _, share = name.rpartition("_")
+        if share in QUANTILES:
+            yield f"flow_{measure}_target_seconds", where.plus("quantile", _QUANTILES[QUANTILES[share]]), target / 1000
+        else:
+            yield _TARGETS[name], where, target
+
+
 def _count_stage(found: Points, layout: _StageLayout, totals: Vector) -> None:
     slot, where = stage_key(layout.index, 0), layout.labels
     for name, code in (
@@ -118,6 +138,7 @@ def _count_stage(found: Points, layout: _StageLayout, totals: Vector) -> None:
     ):
         found[name].append((where, totals.get(slot + code, 0)))
     if layout.stage.kind != "done":
+        found["flow_stage_handoffs_total"].append((where, totals.get(slot + vector.HANDOFFS, 0)))
         blocked_time = totals.get(slot + vector.BLOCKED_TIME, 0)
         found["flow_stage_blocked_seconds_total"].append((where, thousandths(blocked_time)))
         times = _distribution(totals, slot + vector.BUCKETS, slot + vector.STAGE_TIME, layout.edges)
@@ -131,11 +152,14 @@ def _show_stage(found: Points, layout: _StageLayout, live: StageLive, totals: Ve
     found["flow_stage_blocked_items"].append((where, blocked))
     if stage.kind == "queue":
         found["flow_stage_queue_depth"].append((where, live.wip))
+        value = totals.get(stage_key(layout.index, vector.VALUE_WAITING), 0)
+        found["flow_stage_value_waiting"].append((where, thousandths(value)))
     if stage.wip_limit is not None:
         found["flow_stage_wip_limit"].append((where, stage.wip_limit))
     if stage.sle is not None:
         of_share = where.plus("quantile", f"{stage.sle.quantile:g}")
         found["flow_stage_sle_seconds"].append((of_share, thousandths(stage.sle.within)))
+        found["flow_stage_sle_ratio"].append((where, stage.sle.quantile))
         found["flow_stage_items_over_sle"].append((where, live.over_sle))
     if live.oldest_at is not None:
         found["flow_stage_oldest_arrival_timestamp_seconds"].append((where, thousandths(live.oldest_at)))

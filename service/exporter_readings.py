@@ -42,9 +42,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """`lag` by partition, in facts; `letters` by `source|reason`; `workers` by name; `monitor` by stream."""
+    """`ends` and `read` by partition: the offset of the last fact in the log, and of the last one in the state.
 
-    lag: Mapping[int, int]
+    `letters` by `source|reason`; `workers` by name; `monitor` by stream. Ends that are not known are left out.
+    """
+
+    ends: Mapping[int, int]
+    read: Mapping[int, int]
     letters: Mapping[str, int]
     workers: Mapping[str, WorkerMetrics]
     monitor: Mapping[str, Counts]
@@ -71,12 +75,16 @@ class ReadingsReader:
         pipeline = self._redis.pipeline(transaction=False)
         self._ask(pipeline)
         replies = iter(await self._reader.asker.execute(pipeline))
-        lag = {number: _lag(next(replies), next(replies)) for number in range(self._reader.partitions)}
+        places = [(int(next(replies) or 0), int(next(replies) or 0)) for _ in range(self._reader.partitions)]
+        read = {number: offset for number, (offset, _) in enumerate(places)}
+        ends: Mapping[int, int] = {number: end for number, (_, end) in enumerate(places)}
         letters = {name.decode(): int(count) for name, count in next(replies).items()}
         workers = {name.decode(): unpack_worker(row) for name, row in next(replies).items()}
         before = dict(self._generations)
         monitor = {name: self._counts(name, replies) for name in before}
-        return Readings(lag, letters, workers, monitor), before != self._generations
+        if self._reader.log_ends is not None:
+            ends = dict(self._reader.log_ends())
+        return Readings(ends, read, letters, workers, monitor), before != self._generations
 
     def _ask(self, pipeline: Pipeline) -> None:
         for number in range(self._reader.partitions):
@@ -92,10 +100,6 @@ class ReadingsReader:
         pointer = next(replies)
         generation = self._generations[name] = "" if pointer is None else pointer.decode()
         return Counts(generation, Monitor().answer(replies))
-
-
-def _lag(read: bytes | None, end: bytes | None) -> int:
-    return max(0, int(end or 0) - int(read or 0))
 
 
 class ReadingMetrics(Collector):
@@ -147,7 +151,10 @@ def _add(into: dict[str, SourceMetrics], other: Mapping[str, SourceMetrics]) -> 
 
 
 class ChosenLanes:
-    """Which delivery lanes are exported: the first `most` that were seen, so that none comes and goes."""
+    """Which delivery lanes are exported: the first `most` that were seen, so that none comes and goes.
+
+    One that is no longer there makes room for another.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -155,6 +162,7 @@ class ChosenLanes:
 
     def of(self, lanes: Sequence[str]) -> list[str]:
         """Those of these lanes that are exported."""
+        self._chosen &= set(lanes)
         for lane in sorted(lanes):
             if len(self._chosen) >= self._most:
                 break

@@ -15,6 +15,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 _SENT_AT_ONCE: Final = 64 * 1024
 """Bytes: more is sent at once, without a copy."""
 
+_TAKEN_WITHIN: Final = 10.0
+"""Seconds that a peer has to take the rest of an answer once the connection is to close."""
+
 
 class OneWriteProtocol(HttpToolsProtocol):
     """One connection."""
@@ -51,6 +54,8 @@ class GatheringTransport:
         """Send what waits, then close."""
         self._send()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self._loop.call_later(_TAKEN_WITHIN, self._transport.abort)  # a peer may have stopped reading for ever
 
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []

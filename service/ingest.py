@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from flow.errors import Reason, Rejected, StreamgaugeError
 from flow.facts import Fact
-from flow.instants import DAY
 from flow.matching import Router
 from flow.native import BodyKind, decode_native
 from service.answers import answer_accepted, answer_error, answer_not_allowed
 from service.authorisation import TokenCheck
 from service.bodies import Receive, Scope, Send, decoded_body, headers_of, read_body
+from service.bounds import IngestBounds
 from service.log import LogWriter, with_signals
 from service.self_metrics import SelfMetrics
 
-MEGABYTE: Final = 1_000_000
 IN_PLACE: Final = 256_000
 """Bodies up to this size are read on the event loop; others in a thread, so that they don't hold up the rest."""
 
@@ -30,15 +28,6 @@ _KINDS: Final[Mapping[str, BodyKind]] = {
     "application/jsonlines": "ndjson",
     "application/x-jsonlines": "ndjson",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class IngestBounds:
-    """Sizes in bytes; how far, in milliseconds, a fact may be ahead of our clock."""
-
-    most_body: int = 10 * MEGABYTE
-    most_webhook_body: int = 25 * MEGABYTE
-    future_tolerance: int = DAY
 
 
 class Intake:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from flow.errors import (
     DefinitionError,
+    LogReplaced,
     NearlyAllRejected,
     NotFound,
     PositionConflict,
@@ -37,6 +38,7 @@ STATUS_OF_CLASS: Final[Mapping[type[StreamgaugeError], int]] = {
     Unavailable: 503,
     PositionConflict: 500,
     NearlyAllRejected: 500,
+    LogReplaced: 500,
     DefinitionError: 500,
     SettingsError: 500,
 }

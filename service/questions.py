@@ -84,7 +84,7 @@ class Monitor:
         pipeline.hvals(state.monitor)
 
     def answer(self, replies: Iterator[Any]) -> dict[str, int]:
-        """By name: `facts|<source>`, `late|<source>`, `duplicates|<source>`, `unmapped|<status>`."""
+        """By name: `facts|<source>`, `late|<source>`, `duplicates|<source>`, `unmapped|<source>|<status>`."""
         total: dict[str, int] = {}
         for row in next(replies):
             for name, count in _decode_counts.decode(row).items():
@@ -162,39 +162,45 @@ class Everything:
 
 
 class LaneTotals:
-    """Counters of every delivery lane."""
+    """Counters and gauges of every delivery lane."""
 
     def ask(self, pipeline: Pipeline, state: StateKeys) -> None:
         """One command."""
-        pipeline.hvals(state.totals)
+        pipeline.hgetall(state.totals)
 
     def answer(self, replies: Iterator[Any]) -> dict[str, Vector]:
         """By the lane's name in rows."""
-        return add_lanes(next(replies))
+        return {name.decode(): vector.unpack(row) for name, row in next(replies).items()}
+
+
+class LaneNames:
+    """Every delivery lane that is known."""
+
+    def ask(self, pipeline: Pipeline, state: StateKeys) -> None:
+        """One command."""
+        pipeline.hkeys(state.totals)
+
+    def answer(self, replies: Iterator[Any]) -> list[str]:
+        """As rows name them, in no particular order."""
+        return [name.decode() for name in next(replies)]
 
 
 class LaneWindow:
-    """All delivery lanes, and what was counted of them in one span: read at one instant."""
+    """What was counted of delivery lanes in one span."""
 
-    def __init__(self, cells: Sequence[int], partitions: int) -> None:
-        self._totals = LaneTotals()
+    def __init__(self, cells: Sequence[int], partitions: int, lanes: Sequence[str]) -> None:
+        self._lanes = lanes
         self._rows = CellRows([cells], partitions)
 
     def ask(self, pipeline: Pipeline, state: StateKeys) -> None:
-        """One command, and one a hash."""
-        self._totals.ask(pipeline, state)
+        """One command a hash."""
         self._rows.ask(pipeline, state)
 
     def answer(self, replies: Iterator[Any]) -> dict[str, Vector]:
-        """By the lane's name in rows; a lane of which nothing happened in the span has an empty vector."""
-        known = self._totals.answer(replies)
-        return dict.fromkeys(known, Vector()) | add_lanes(self._rows.answer(replies)[0])
-
-
-def add_lanes(rows: Sequence[bytes]) -> dict[str, Vector]:
-    """Rows of lanes, added up by lane."""
-    total: dict[str, Vector] = {}
-    for row in rows:
-        for lane, counts in _decode_lanes.decode(row).items():
-            vector.add(total.setdefault(lane, {}), counts)
-    return total
+        """These lanes in their order; one of which nothing happened in the span has an empty vector."""
+        total: dict[str, Vector] = {lane: {} for lane in self._lanes}
+        for row in self._rows.answer(replies)[0]:
+            counted = _decode_lanes.decode(row)
+            for lane in total.keys() & counted.keys():
+                vector.add(total[lane], counted[lane])
+        return total

@@ -5,7 +5,7 @@ A stream that nobody has written yet reads as empty. Reading never writes and ne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from redis import exceptions
@@ -22,6 +22,7 @@ from flow.vector import Vector
 from service.names import near_names
 from service.questions import (
     Everything,
+    LaneNames,
     LaneTotals,
     LaneWindow,
     Live,
@@ -91,6 +92,7 @@ class StateReader:
     def __init__(
         self, redis: Redis, definitions: Definitions, retention: Retention, partitions: int, clock: Clock
     ) -> None:
+        self.log_ends: Callable[[], Mapping[int, int]] | None = None  # set where the log is not in Redis
         self.definitions = definitions
         self.retention = retention
         self.partitions = partitions
@@ -113,7 +115,7 @@ class StateReader:
         return await self.asker.ask(name, Totals())
 
     async def monitor(self, name: str) -> dict[str, int]:
-        """What the monitor counted: `facts|<source>`, `late|<source>`, `duplicates|<source>`, `unmapped|<status>`."""
+        """What the monitor counted: `facts|<source>`, `late|…`, `duplicates|…`, `unmapped|<source>|<status>`."""
         return await self.asker.ask(name, Monitor())
 
     async def window(self, name: str, window: Window) -> Vector:
@@ -134,6 +136,10 @@ class StateReader:
         """As `monitor`, for the facts of deliveries."""
         return await self.asker.ask(keys.DELIVERIES, Monitor())
 
-    async def lane_window(self, window: Window) -> dict[str, Vector]:
-        """What was counted in a window, by lane; every lane ever seen is there, with an empty vector if need be."""
-        return await self.asker.ask(keys.DELIVERIES, LaneWindow(cells_of(window), self.partitions))
+    async def lane_names(self) -> list[str]:
+        """Every delivery lane that is known, by its name in rows, in no particular order."""
+        return await self.asker.ask(keys.DELIVERIES, LaneNames())
+
+    async def lane_window(self, window: Window, lanes: Sequence[str]) -> dict[str, Vector]:
+        """What was counted in a window, of these lanes in their order; an empty vector where nothing happened."""
+        return await self.asker.ask(keys.DELIVERIES, LaneWindow(cells_of(window), self.partitions, lanes))

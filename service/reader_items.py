@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -11,7 +9,6 @@ from typing import Annotated, Any, Final
 import msgspec
 from redis.asyncio.client import Pipeline
 
-from flow.errors import Reason, Rejected
 from flow.keys import StateKeys
 from flow.timeline import Timeline
 from service.reader import StateReader
@@ -26,24 +23,6 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     newest: bool
     since: Annotated[int, msgspec.Meta(ge=-_LATEST, le=_LATEST)]
     item: str
-
-
-_decoder: Final = msgspec.json.Decoder(Cursor)
-
-
-def pack_cursor(cursor: Cursor) -> str:
-    """An opaque text that may stand in an address."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode().rstrip("=")
-
-
-def unpack_cursor(text: str) -> Cursor:
-    """What `pack_cursor` wrote. Raises Rejected(invalid_request) on anything else."""
-    try:
-        return _decoder.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, ValueError):
-        raise Rejected(
-            Reason.INVALID_REQUEST, "`cursor` is not one of ours: take next_cursor of the page before, unchanged"
-        ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,16 +77,19 @@ class LetterReader:
 
 
 async def log_lag(reader: StateReader) -> dict[int, int] | None:
-    """How many facts of each partition of the log are not in the state yet. None: the log is not in this Redis."""
+    """How many facts of each partition of the log are not in the state yet. None: where the log ends is not known."""
     pipeline = reader.asker.redis.pipeline(transaction=False)
     pipeline.exists(keys.LOG_PARTITIONS)
     for partition in range(reader.partitions):
         pipeline.get(keys.log_end(partition))
         pipeline.hvals(keys.log_read(partition))
     replies: list[Any] = await reader.asker.execute(pipeline)
-    if not replies[0]:
+    ends = {number: int(end or 0) for number, end in enumerate(replies[1::2])}
+    if reader.log_ends is not None:
+        ends = dict(reader.log_ends())
+        if len(ends) < reader.partitions:
+            return None
+    elif not replies[0]:
         return None
-    ends, read = replies[1::2], replies[2::2]
-    behind = (min(map(int, offsets), default=0) for offsets in read)
-    pairs = zip(ends, behind, strict=True)
-    return {partition: max(0, int(end or 0) - offset) for partition, (end, offset) in enumerate(pairs)}
+    behind = (min(map(int, offsets), default=0) for offsets in replies[2::2])
+    return {number: max(0, ends[number] - offset) for number, offset in enumerate(behind)}

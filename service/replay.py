@@ -6,7 +6,7 @@ A letter is removed only after the log has its facts. Facts count once, so a rep
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +19,9 @@ from flow.adapters import ADAPTERS, Delivery, Source
 from flow.dead_letters import StoredLetter, read_letter
 from flow.errors import Reason, Rejected, Unavailable
 from flow.facts import Fact, ItemFact, SignalFact, decode_fact
+from flow.instants import DAY
 from flow.matching import Router
+from flow.records import RecordReader
 from service.log import LogWriter, with_signals
 
 _CHUNK: Final = 100
@@ -52,15 +54,26 @@ SAYS_NOTHING: Final = Outcome(sent=True, why="ignored")
 
 
 class Replay:
-    """Replays the letters in this Redis through this writer, with the definitions that the router knows."""
+    """Replays the letters in this Redis through this writer, with the definitions that the router knows.
+
+    `clock` gives milliseconds; native facts may be `future_tolerance` ms ahead of it.
+    """
 
     def __init__(
-        self, redis: Redis, writer: LogWriter, router: Router, sources: Mapping[str, Source] = ADAPTERS
+        self,
+        redis: Redis,
+        writer: LogWriter,
+        router: Router,
+        sources: Mapping[str, Source] = ADAPTERS,
+        *,
+        clock: Callable[[], int],
+        future_tolerance: int = DAY,
     ) -> None:
         self._redis = redis
         self._writer = writer
         self._router = router
-        self._sources = sources
+        self._clock = clock
+        self._reader = RecordReader(router.items_named_in, future_tolerance, sources=sources)
 
     async def run(self, wanted: Wanted) -> Counter[Outcome]:
         """Send the letters that are there now, the oldest first. Returns how many ended how.
@@ -120,15 +133,18 @@ class Replay:
         return [fact], SENT
 
     def _translated(self, letter: StoredLetter) -> list[Fact]:
-        """Raises Rejected, also when the adapter breaks: one letter must not stop the others."""
-        source = self._sources.get(letter.source)
-        if source is None:
-            raise Rejected(Reason.UNKNOWN_SOURCE, f"no source is called {letter.source!r}")
+        """Raises Rejected, also when the adapter breaks: one letter must not stop the others.
+
+        Of several events all must be understood now: the others were sent when the letter was kept.
+        """
         try:
             delivery = Delivery(letter.source, _headers.decode(letter.headers or b"{}"), letter.body, letter.at)
-            return source.translate(delivery, self._router.items_named_in).facts
+            told = self._reader.told(delivery, letter.source, self._clock())
         except Rejected:
             raise
         except Exception as error:
-            message = f"the adapter of {source.name} broke on it ({type(error).__name__}): this is a fault of ours"
+            message = f"reading it as {letter.source} broke ({type(error).__name__}): this is a fault of ours"
             raise Rejected(Reason.NOT_UNDERSTOOD, message) from None
+        if told.refused is not None:
+            raise told.refused
+        return list(told.facts)

@@ -12,13 +12,13 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from flow.instants import format_duration, parse_duration
+from service.redis_address import parse_address
 
 HIDDEN: Final = "set, not shown"
 
 _SIZES: Final = {"": 1, "b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000}
 _SIZE: Final = re.compile(r"(\d{1,12}) ?([kmg]?b|)", re.IGNORECASE)
 _TOKEN: Final = re.compile(r"([\w.-]{1,64}):([0-9a-fA-F]{64})", re.ASCII)
-_REDIS_SCHEMES: Final = ("redis://", "rediss://", "unix://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,7 @@ def _tokens(value: object) -> object:
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(_REDIS_SCHEMES):
-        raise ValueError("is not the URL of a Redis or Valkey: write redis://host:6379/0, rediss://… or unix://…")
+    parse_address(value.get_secret_value())
     return value
 
 

@@ -24,8 +24,10 @@ from pydantic_core import ErrorDetails
 from flow.adapters import ADAPTERS
 from flow.cells import Retention
 from flow.errors import SettingsError
-from service.ingest import IngestBounds
-from service.log import AppendBounds
+from flow.signatures import SignatureScheme
+from service.bounds import AppendBounds, IngestBounds
+from service.bridge_settings import BridgeSettings, bridge_problems
+from service.kafka_settings import KafkaSettings
 from service.setting_sections import (
     AggregatorSettings,
     ApiSettings,
@@ -37,12 +39,23 @@ from service.setting_sections import (
     RetentionSettings,
     Section,
     SourceSettings,
+    SpoolSettings,
 )
 from service.setting_values import HIDDEN, Shown
 from service.settings_environment import Found, environment_name, nested, read_environment
+from service.source_schemes import source_problems, source_schemes
 
-_SECRETS: Final = (("redis", "url"), ("api", "tokens"))
+_SECRETS: Final = (
+    ("redis", "url"),
+    ("api", "tokens"),
+    ("kafka", "password"),
+    ("kafka", "key_password"),
+    ("bridge", "password"),
+    ("bridge", "key_password"),
+)
 """What can stand in a file, beside the secrets of sources."""
+
+_SECRETS_OF_SOURCES: Final = frozenset({"secret", "previous_secret", "handshake_token", "api_token"})
 
 _LIMITS: Final = {"greater_than_equal": "at least", "less_than_equal": "at most"}
 
@@ -65,7 +78,10 @@ class Settings(Section):
     http: HttpSettings = HttpSettings()
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    bridge: BridgeSettings = BridgeSettings()
     ingest: IngestSettings = IngestSettings()
+    spool: SpoolSettings = SpoolSettings()
     sources: Mapping[str, SourceSettings] = Field(default_factory=dict)
     aggregator: AggregatorSettings = AggregatorSettings()
     dead_letters: DeadLettersSettings = DeadLettersSettings()
@@ -77,12 +93,15 @@ class Settings(Section):
     def load(cls, environ: Mapping[str, str]) -> Settings:
         """The settings of this environment. Raises SettingsError with every problem, none of which quotes a secret."""
         webhooks = [("sources", name, field) for name in ADAPTERS for field in SourceSettings.model_fields]
-        found, problems = read_environment(environ, [*_paths(cls), *webhooks], [*_SECRETS, *webhooks])
+        secrets = [path for path in webhooks if path[-1] in _SECRETS_OF_SOURCES]
+        found, problems = read_environment(environ, [*_paths(cls), *webhooks], [*_SECRETS, *secrets])
         try:
             settings = cls.model_validate(nested(found))
         except ValidationError as error:
             problems += [_problem(entry) for entry in error.errors(include_input=False, include_url=False)]
             raise SettingsError(sorted(problems)) from None
+        problems += source_problems(settings.sources)
+        problems += bridge_problems(settings.bridge, settings.kafka)
         if problems:
             raise SettingsError(sorted(problems))
         settings._found = found
@@ -97,7 +116,17 @@ class Settings(Section):
         return {
             name: tuple(secret.get_secret_value() for secret in (source.secret, source.previous_secret) if secret)
             for name, source in self.sources.items()
+            if not source.only_asks
         }
+
+    def source_schemes(self) -> dict[str, SignatureScheme]:
+        """By source that is on: how its deliveries prove themselves."""
+        return source_schemes(self.sources)
+
+    def handshake_tokens(self) -> dict[str, str]:
+        """By source that tells its secrets itself: the token in its address."""
+        tokens = {name: source.handshake_token for name, source in self.sources.items()}
+        return {name: token.get_secret_value() for name, token in tokens.items() if token is not None}
 
     def token_hashes(self) -> Mapping[str, str]:
         """The hex SHA-256 of each token of the API, by name."""
@@ -109,11 +138,18 @@ class Settings(Section):
 
     def ingest_bounds(self) -> IngestBounds:
         """For the routes that take facts in."""
-        return IngestBounds(self.ingest.max_body, self.ingest.max_webhook_body, self.ingest.future_tolerance)
+        ingest = self.ingest
+        return IngestBounds(ingest.max_body, ingest.max_webhook_body, ingest.future_tolerance, ingest.webhook_within)
+
+    def spool_folder(self) -> Path | None:
+        """Where deliveries are spooled. None: nowhere."""
+        return (self.spool.folder or self.data / "spool") if self.spool.max_size else None
 
     def append_bounds(self) -> AppendBounds:
         """For the writer of the log."""
-        return AppendBounds(self.ingest.max_pending, self.ingest.append_within, self.dead_letters.keep)
+        return AppendBounds(
+            self.ingest.max_pending, self.ingest.append_within, self.dead_letters.keep, self.log.replicas
+        )
 
     def cell_retention(self) -> Retention:
         """For writers and readers of windows."""
@@ -122,8 +158,8 @@ class Settings(Section):
     def _source_paths(self) -> Iterator[tuple[str, ...]]:
         for name, source in sorted(self.sources.items()):
             yield ("sources", name, "secret")
-            if source.previous_secret is not None:
-                yield ("sources", name, "previous_secret")
+            for field in sorted(source.model_fields_set - {"secret"}):
+                yield ("sources", name, field)
 
     def _described(self, path: tuple[str, ...]) -> Described:
         value: Any = self

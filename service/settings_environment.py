@@ -12,7 +12,7 @@ from typing import Any, Final
 PREFIX: Final = "STREAMGAUGE_"
 FILE_SUFFIX: Final = "_FILE"
 
-OF_COMMANDS: Final = frozenset({"STREAMGAUGE_TOKEN"})
+OF_COMMANDS: Final = frozenset({"STREAMGAUGE_TOKEN", "STREAMGAUGE_TOKEN_FILE"})
 """Variables of the commands that call the API: no settings, and no mistake either."""
 
 _LARGEST_FILE: Final = 64 * 1024

@@ -24,6 +24,7 @@ from flow.status import StageLive
 from flow.vector import Vector
 from flow.worker_metrics import SourceMetrics, WorkerMetrics
 from service.exporter_readings import ChosenLanes, Counts, ReadingMetrics, Readings, ReadingsReader, Workers
+from service.log_lag import LagAges
 from service.reader import StateReader
 
 _logger = logging.getLogger("streamgauge.snapshots")
@@ -53,7 +54,6 @@ class Alarm:
 
 Alarms = Mapping[str, Sequence[Alarm]]
 AlarmSource = Callable[[], Awaitable[Alarms]]
-LagSource = Callable[[], Awaitable[Mapping[int, int]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +77,7 @@ class Snapshot:
     lanes_left_out: int
     letters: Mapping[str, int]
     lag: Mapping[int, int]
+    lag_ages: Mapping[int, int]
     workers: Mapping[str, WorkerMetrics]
     sources: Mapping[str, SourceMetrics]
     alarms: Alarms
@@ -99,7 +100,10 @@ class _Known:
 
 
 class Snapshots:
-    """Keeps the latest snapshot. `alarms` and `lag` are asked when the detector, or a log outside Redis, knows them."""
+    """Keeps the latest snapshot. `alarms` are asked when there is a detector that knows them.
+
+    `heard` is told at once what the monitor counted, before the streams that changed are read.
+    """
 
     def __init__(
         self,
@@ -109,13 +113,14 @@ class Snapshots:
         *,
         interval: float = INTERVAL,
         alarms: AlarmSource | None = None,
-        lag: LagSource | None = None,
+        heard: Callable[[Mapping[str, Counts]], None] | None = None,
     ) -> None:
         self.latest: Snapshot | None = None
         self._reader = reader
         self._interval = interval
         self._alarms = alarms
-        self._lag = lag
+        self._heard = heard
+        self._lag_ages = LagAges()
         self._readings = ReadingsReader(redis, reader)
         self._known: dict[str, _Known] = {}
         self._lengths = {
@@ -148,9 +153,10 @@ class Snapshots:
     async def read(self) -> Snapshot:
         """A new snapshot. Raises Unavailable when Redis does not answer."""
         now = self._reader.clock()
-        lag = await self._lag() if self._lag is not None else None
         readings = await self._readings.read()
         self._workers.note(readings.workers)
+        if self._heard is not None:
+            self._heard(readings.monitor)
         due = self._due(readings, now)
         streams = {
             name: await self._stream(stream, readings.monitor[name], now, name in due)
@@ -165,7 +171,8 @@ class Snapshots:
             lanes={name: lanes[name] for name in chosen},
             lanes_left_out=len(lanes) - len(chosen),
             letters=readings.letters,
-            lag=readings.lag if lag is None else lag,
+            lag={number: max(0, end - readings.read.get(number, 0)) for number, end in readings.ends.items()},
+            lag_ages=self._lag_ages.note(readings.ends, readings.read, now),
             workers=self._workers.shown(now),
             sources=self._workers.sources(),
             alarms=await self._alarms() if self._alarms is not None else {},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from rich import box
@@ -12,12 +12,18 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from service.terminal_text import shown
+
 STALE_AFTER: Final = 5.0
 """Seconds without an answer, or with facts that nobody applies, after which the figures are called old."""
 
 _NOTHING: Final = "–"
 _COLUMNS: Final = ("stage", "kind", "WIP", "queue", "oldest", "in", "out", "rework", "p50", "p85", "%C/A", "blocked")
 """`in` and `out` are arrivals and departures; `p50` and `p85` are of the stage time."""
+
+_MOST_STATUSES: Final = 5
+_LONGEST_STATUS: Final = 40
+"""Letters of a status's name."""
 
 _LEFT: Final = frozenset({"stage", "kind"})
 
@@ -27,6 +33,7 @@ class View:
     """What is known: the last statuses, how old they are (seconds), and what is wrong.
 
     `error` says why there was no newer answer. `behind` facts of the log are not applied; none was for `stuck` seconds.
+    `unmapped`: by stream, what `GET /v1/streams/{stream}/unmapped-statuses` lists.
     """
 
     statuses: Sequence[Mapping[str, Any]] = ()
@@ -34,6 +41,7 @@ class View:
     error: str | None = None
     behind: int | None = None
     stuck: float = 0.0
+    unmapped: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 def render(view: View) -> RenderableType:
@@ -41,6 +49,9 @@ def render(view: View) -> RenderableType:
     tables: list[RenderableType] = []
     for status in view.statuses:
         tables += [Text.from_markup(title_of(status)), table_of(status)]
+        unmapped = view.unmapped.get(status["stream"])
+        if unmapped:
+            tables.append(Text(unmapped_line(unmapped), style="dim"))
     return Group(*tables, *(Text(line, style="bold red") for line in warnings_of(view)))
 
 
@@ -67,6 +78,22 @@ def table_of(status: Mapping[str, Any]) -> Table:
     for stage in status["stages"]:
         table.add_row(*_cells(stage))
     return table
+
+
+def unmapped_line(statuses: Sequence[Mapping[str, Any]]) -> str:
+    """Which statuses move nothing, those of most facts first. Their names are senders' words: nothing in them acts.
+
+    >>> unmapped_line([{"source": "jira", "status": "Waiting", "facts": 12}])
+    '1 status belongs to no stage: Waiting (12 facts)'
+    """
+    named = [each for each in statuses if each["status"] is not None]
+    texts = [f"{shown(each['status'], _LONGEST_STATUS)} ({_facts(each['facts'])})" for each in named[:_MOST_STATUSES]]
+    if len(texts) < len(statuses):
+        texts.append("…")
+    many = len(named) < len(statuses)
+    number = f"more than {len(named)}" if many else str(len(named))
+    noun = "status belongs" if number == "1" else "statuses belong"
+    return f"{number} {noun} to no stage: {', '.join(texts)}"
 
 
 def title_of(status: Mapping[str, Any]) -> str:
@@ -122,6 +149,10 @@ def short_duration(seconds: float | None) -> str:
         if whole >= size:
             return f"{whole // size}{unit}{whole % size // below}{rest}"
     return f"{whole}s"
+
+
+def _facts(number: int) -> str:
+    return f"{number:,} fact{'' if number == 1 else 's'}"
 
 
 def _count(number: int | None) -> str:

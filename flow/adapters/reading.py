@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Annotated, Final, TypeVar
@@ -11,6 +12,7 @@ import msgspec
 
 from flow.adapters.delivery import Delivery
 from flow.adapters.times import Moment, provider_time
+from flow.definitions import DEFAULT_TYPES
 from flow.errors import Reason, Rejected
 from flow.facts import Fact, encode_fact
 
@@ -19,6 +21,11 @@ LONGEST_TITLE: Final = 500
 LONGEST_ADDRESS: Final = 2_000
 MOST_LABELS: Final = 100
 MOST_ITEMS: Final = 100
+
+TYPE_LABELS: Final = frozenset(word for words in DEFAULT_TYPES.values() for word in words)
+"""Labels that tell an item's type where nothing else does; also as `type: bug`, `kind/bug`, `type::bug`."""
+
+_TYPE_PREFIX: Final = re.compile(r"(?:type|kind)\s*(?:::|[:/])\s*")
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -102,3 +109,14 @@ def items_of(names: Iterable[str]) -> tuple[str, ...]:
 def blocked_by(labels: Iterable[str]) -> bool:
     """Whether one of the labels is `blocked`, in any case."""
     return any(label.casefold() == "blocked" for label in labels)
+
+
+def labels_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Labels in a fixed order, each once, bounded in length and number."""
+    return tuple(sorted({name for name in names if 0 < len(name) <= LONGEST_NAME})[:MOST_LABELS])
+
+
+def type_among(labels: Iterable[str]) -> str | None:
+    """The first of the labels that is a word for an item's type, without its prefix."""
+    words = (_TYPE_PREFIX.sub("", label.casefold(), count=1) for label in labels)
+    return next((word for word in words if word in TYPE_LABELS), None)

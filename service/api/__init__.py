@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, FastAPI, Request, Security
+from fastapi import APIRouter, Depends, FastAPI, Request, Security
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 
+from service.api.ageing import ageing_router
+from service.api.bottlenecks import bottlenecks_router
 from service.api.cumulative_flow import cumulative_flow_router
 from service.api.dead_letters import dead_letters_router
 from service.api.deliveries import deliveries_router
+from service.api.forecast import forecast_router
 from service.api.health import health_router
 from service.api.items import items_router
+from service.api.live import live_router
+from service.api.measures import measures_router
 from service.api.models import Problem
 from service.api.parameters import refuse_unknown_parameters
 from service.api.streams import streams_router
+from service.api.unmapped_statuses import unmapped_statuses_router
+from service.api.wsjf import wsjf_router
 from service.authorisation import TokenCheck
+from service.live import Live, Operation
+from service.page_files import page_routes
 from service.problems import install_handlers
 from service.reader import StateReader
+from service.reader_bottlenecks import BottleneckReader
+from service.spool import Spool
 
 _DESCRIPTION: Final = (
     "Where work is, where it waits, and what came of it. Times are in seconds, instants RFC 3339 in UTC, durations in "
@@ -40,8 +51,14 @@ _TAGS: Final = [
 _BEARER: Final = HTTPBearer(auto_error=False, description="A token of those whose SHA-256 the settings list")
 
 
-def build_api(reader: StateReader, tokens: TokenCheck, version: str) -> FastAPI:
-    """The application. Its documentation is at /docs, with all that it needs served from here, and /openapi.json."""
+def build_api(
+    reader: StateReader, tokens: TokenCheck, version: str, spool: Spool | None = None, live: Live | None = None
+) -> FastAPI:
+    """The application, with the live page at `/`.
+
+    Its documentation is at /docs, with all that it needs served from here, and /openapi.json.
+    """
+    live = live or Live(reader.definitions, reader.clock, version)
     app = FastAPIOffline(
         docs_url="/docs",
         redoc_url=None,
@@ -58,19 +75,35 @@ def build_api(reader: StateReader, tokens: TokenCheck, version: str) -> FastAPI:
         tokens.check(request.headers)
 
     guarded = [Depends(authorise), Depends(refuse_unknown_parameters)]
-    for router in (
+    routers = [
         streams_router(reader),
         cumulative_flow_router(reader),
+        measures_router(reader),
+        forecast_router(reader),
+        ageing_router(reader),
+        wsjf_router(reader),
+        unmapped_statuses_router(reader),
         items_router(reader),
+        bottlenecks_router(BottleneckReader(reader)),
         deliveries_router(reader),
         dead_letters_router(reader),
-    ):
+        live_router(reader, live),
+    ]
+    for router in routers:
         app.include_router(router, dependencies=guarded)
-    app.include_router(health_router(reader, version))
-    # Until there is a page to look at, the documentation is the best that we can show.
-    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
+    app.include_router(health_router(reader, version, spool))
+    app.router.routes.extend(page_routes())
+    live.operations = _operations(routers)
     app.openapi = _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _operations(routers: Sequence[APIRouter]) -> dict[str, Operation]:
+    """What the routes run, by operation id; called so, nothing is checked but what the functions check themselves."""
+    routes = (route for router in routers for route in router.routes)
+    return {
+        route.operation_id: route.endpoint for route in routes if isinstance(route, APIRoute) and route.operation_id
+    }
 
 
 def _openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:

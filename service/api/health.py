@@ -10,6 +10,7 @@ from flow.errors import Unavailable
 from service.api.models import Answer, example
 from service.reader import StateReader
 from service.reader_letters import log_lag
+from service.spool import Spool
 
 
 class Health(Answer):
@@ -29,7 +30,7 @@ class Check(Answer):
 
 
 class Readiness(Answer):
-    """Whether requests can be answered now."""
+    """Whether requests should be sent here now."""
 
     model_config = example(
         {
@@ -37,6 +38,7 @@ class Readiness(Answer):
             "checks": {
                 "state": {"ok": True, "detail": "Redis answers"},
                 "log": {"ok": True, "detail": "the aggregator is 0 facts behind the log"},
+                "spool": {"ok": True, "detail": "0 deliveries wait for the log"},
             },
             "lag_facts": 0,
         }
@@ -47,8 +49,8 @@ class Readiness(Answer):
     lag_facts: int | None
 
 
-def health_router(reader: StateReader, version: str) -> APIRouter:
-    """The routes of this group."""
+def health_router(reader: StateReader, version: str, spool: Spool | None = None) -> APIRouter:
+    """The routes of this group. With a spool the process is ready as long as that takes deliveries."""
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz", operation_id="get_health", response_model=Health)
@@ -63,22 +65,36 @@ def health_router(reader: StateReader, version: str) -> APIRouter:
         responses={503: {"model": Readiness, "description": "Something that requests depend on is not there"}},
     )
     async def get_readiness(response: Response) -> dict[str, Any]:
-        """Whether the state can be read, and how far it is behind the log. Not ready is 503."""
+        """Whether the state can be read, and how far it is behind the log. Not ready is 503.
+
+        A process that spools is ready without the state too, as long as its spool takes deliveries: some senders
+        never send again, and what depends on the state is answered 503 by itself.
+        """
+        spooled = _spool_check(spool)
         try:
             lag = await log_lag(reader)
         except Unavailable as error:
-            response.status_code = 503
             checks = {
                 "state": {"ok": False, "detail": error.message},
                 "log": {"ok": False, "detail": "not known while the state can't be read"},
             }
-            return {"ready": False, "checks": checks, "lag_facts": None}
+            ready = spool is not None and spool.takes
+            response.status_code = 200 if ready else 503
+            return {"ready": ready, "checks": checks | spooled, "lag_facts": None}
         behind = None if lag is None else sum(lag.values())
         known = "the log is not in Redis; its lag is in the metrics" if behind is None else _behind(behind)
         checks = {"state": {"ok": True, "detail": "Redis answers"}, "log": {"ok": True, "detail": known}}
-        return {"ready": True, "checks": checks, "lag_facts": behind}
+        return {"ready": True, "checks": checks | spooled, "lag_facts": behind}
 
     return router
+
+
+def _spool_check(spool: Spool | None) -> dict[str, Any]:
+    if spool is None:
+        return {}
+    waiting = spool.level.deliveries
+    detail = f"{waiting} deliver{'y waits' if waiting == 1 else 'ies wait'} for the log"
+    return {"spool": {"ok": spool.takes, "detail": detail if spool.takes else f"{detail}, and no more can be kept"}}
 
 
 def _behind(facts: int) -> str:

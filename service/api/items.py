@@ -14,11 +14,12 @@ from flow.instants import format_instant, parse_duration
 from flow.item_status import ItemTeller
 from service.api.models import Answer, Number, example, problems
 from service.api.parameters import LONGEST_NAME, StreamName, checked_duration, stage_index
+from service.cursors import pack_cursor, unpack_cursor
 from service.names import near_names
 from service.reader import StateReader
-from service.reader_items import Cursor, ItemReader, Placed, Wanted, pack_cursor, unpack_cursor
+from service.reader_items import Cursor, ItemReader, Placed, Wanted
 
-_ROW_EXAMPLE = {
+ROW_EXAMPLE = {
     "item": "CHK-12",
     "stage": "review",
     "since": "2026-11-20T08:00:00Z",
@@ -55,7 +56,7 @@ class Items(Answer):
     """One page. `next_cursor` is null on the last one."""
 
     model_config = example(
-        {"stream": "checkout", "at": "2026-11-22T09:30:00Z", "items": [_ROW_EXAMPLE], "next_cursor": None}
+        {"stream": "checkout", "at": "2026-11-22T09:30:00Z", "items": [ROW_EXAMPLE], "next_cursor": None}
     )
 
     stream: str
@@ -116,7 +117,7 @@ class ItemStory(ItemRow):
     """Everything known of one item: its times, visits, blocked intervals, and its facts in order."""
 
     model_config = example(
-        {"stream": "checkout", **_ROW_EXAMPLE, "first_at": "2026-11-16T08:00:00Z",
+        {"stream": "checkout", **ROW_EXAMPLE, "first_at": "2026-11-16T08:00:00Z",
          "committed_at": "2026-11-18T08:00:00Z", "finished_at": None, "lead_time": None,
          "about": {"source": "acme", "project": "CHK", "type": "Story", "title": "Pay with a voucher",
                    "url": "https://tracker.example/CHK-12", "value": 8, "criticality": 3, "risk_reduction": 1,
@@ -189,9 +190,9 @@ def _add_items(router: APIRouter, reader: StateReader, tellers: Mapping[str, Ite
             newest=order == "newest" if order is not None else _is_done(definition, stage),
             limit=limit,
             latest=None if older_than is None else now - parse_duration(older_than),
-            cursor=None if cursor is None else unpack_cursor(cursor),
+            cursor=None if cursor is None else unpack_cursor(cursor, Cursor),
         )
-        _check_cursor(wanted)
+        check_cursor(wanted)
         page = await items.page(stream, wanted)
         return {
             "stream": stream,
@@ -233,7 +234,8 @@ def _is_done(stream: Stream, stage: str | None) -> bool:
     return stage is not None and stream.stages[stage_index(stream, stage)].kind == "done"
 
 
-def _check_cursor(wanted: Wanted) -> None:
+def check_cursor(wanted: Wanted) -> None:
+    """Raises Rejected for a cursor of a page in the other order."""
     cursor: Cursor | None = wanted.cursor
     if cursor is not None and cursor.newest != wanted.newest:
         raise Rejected(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter
@@ -15,9 +14,19 @@ from flow.status import Asked, Reading, cells_after, stage_status, status
 from service.api.models import Answer, Number, Times, example, problems, times_example
 from service.api.parameters import AtText, StageName, StreamName, WindowText, asked_of, stage_index
 from service.reader import StateReader
+from service.reader_bottlenecks import BottleneckReader
 
 Kind = Literal["queue", "active", "done"]
 
+BOTTLENECK_EXAMPLE: Final[dict[str, Any]] = {
+    "state": "not_keeping_up",
+    "cause": "slowdown",
+    "evidence": 1.4,
+    "since": "2026-11-19T09:00:00Z",
+    "why": "7 left in 3 days, 12 expected at this WIP",
+    "raised": True,
+    "constrains": True,
+}
 _STAGE_EXAMPLE: Final[dict[str, Any]] = {
     "stage": "review",
     "kind": "active",
@@ -31,9 +40,13 @@ _STAGE_EXAMPLE: Final[dict[str, Any]] = {
     "departures": 11,
     "rework": 2,
     "percent_complete_accurate": 0.82,
+    "handoffs": 3,
     "blocked_time": 86400.0,
     "time": times_example(11, 91000.0),
-    "bottleneck": None,
+    "bottleneck": BOTTLENECK_EXAMPLE,
+    "value_waiting": None,
+    "cost_of_delay": None,
+    "valued_items": None,
 }
 _WHEN_EXAMPLE: Final = {"at": "2026-11-22T09:30:00Z", "window": "7d"}
 
@@ -42,10 +55,12 @@ class Bottleneck(Answer):
     """Why a stage is thought to constrain the stream, or to be about to."""
 
     state: Literal["stuck", "not_keeping_up", "steady_backlog", "catching_up", "insufficient_data"]
-    cause: str | None
+    cause: Literal["slowdown", "overload", "ageing"] | None
     evidence: float | None = Field(description="1 is the threshold of the alarm")
-    since: str | None
+    since: str | None = Field(description="The likeliest beginning of what is seen")
     why: str
+    raised: bool = Field(description="Whether the stage is in alarm")
+    constrains: bool = Field(description="Whether it is the stage that holds its stream up, of those in alarm")
 
 
 class StageStatus(Answer):
@@ -67,9 +82,13 @@ class StageStatus(Answer):
     percent_complete_accurate: float | None = Field(
         description="Of the visits that ended in a forward move, the share whose item did not come back"
     )
+    handoffs: int = Field(description="Facts that named another team than before, of items in the stage")
     blocked_time: float = Field(description="In seconds")
     time: Times = Field(description="Lengths of the visits that ended in the window")
     bottleneck: Bottleneck | None
+    value_waiting: Number | None = Field(description="Business value of what is in a queue now")
+    cost_of_delay: Number | None = Field(description="The same with time criticality and risk reduction, where said")
+    valued_items: int | None = Field(description="Items of a queue whose business value is known")
 
 
 class TypeStatus(Answer):
@@ -103,6 +122,8 @@ class StreamStatus(Answer):
             "lead_time": times_example(11, 470000.0),
             "flow_efficiency": 0.31,
             "value_delivered": 55,
+            "percent_complete_accurate": 0.71,
+            "handoffs": 5,
             "by_type": {
                 "feature": {
                     "throughput": 8, "wip": 15, "cycle_time": times_example(8, 350000.0), "value_delivered": 55
@@ -123,6 +144,8 @@ class StreamStatus(Answer):
     lead_time: Times
     flow_efficiency: float | None = Field(description="Unblocked time in active stages / cycle time")
     value_delivered: Number
+    percent_complete_accurate: float | None = Field(description="The product of the stages' shares")
+    handoffs: int = Field(description="Team changes of items in progress")
     by_type: dict[str, TypeStatus]
     targets: dict[str, Target]
     stages: list[StageStatus]
@@ -191,9 +214,10 @@ class Streams(Answer):
 def streams_router(reader: StateReader) -> APIRouter:
     """The routes of this group."""
     router = APIRouter(prefix="/v1/streams", tags=["streams"])
+    bottlenecks = BottleneckReader(reader)
     _add_streams(router, reader)
-    _add_stream(router, reader)
-    _add_stage(router, reader)
+    _add_stream(router, reader, bottlenecks)
+    _add_stage(router, reader, bottlenecks)
     return router
 
 
@@ -202,12 +226,12 @@ def _add_streams(router: APIRouter, reader: StateReader) -> None:
     async def list_streams() -> dict[str, Any]:
         """All value streams that are watched here, with what is in progress in each."""
         streams = list(reader.definitions.streams.values())
-        lives = await asyncio.gather(*(reader.stages(stream.name) for stream in streams))
+        lives = [await reader.stages(stream.name) for stream in streams]  # on one connection: others are left for facts
         wips = [sum(live.wip for live in stages.values()) for stages in lives]
         return {"streams": [_outline(stream, wip) for stream, wip in zip(streams, wips, strict=True)]}
 
 
-def _add_stream(router: APIRouter, reader: StateReader) -> None:
+def _add_stream(router: APIRouter, reader: StateReader, bottlenecks: BottleneckReader) -> None:
     @router.get(
         "/{stream}",
         operation_id="get_stream",
@@ -217,14 +241,20 @@ def _add_stream(router: APIRouter, reader: StateReader) -> None:
     async def get_stream(stream: StreamName, window: WindowText = "7d", at: AtText = None) -> dict[str, Any]:
         """A stream's live status: what is where now, and what happened in the window.
 
-        For an instant in the past WIP is exact at the window's end; ages and flags of then are not known, and null.
+        For an instant in the past WIP is exact at the window's end; ages, flags and bottlenecks of then are null.
         """
         definition = reader.stream(stream)
         asked = asked_of(reader, window, at)
-        return status(definition, asked, await read(reader, definition, asked))
+        reading = await read(reader, definition, asked)
+        found = status(definition, asked, reading)
+        if reading.after is None:
+            said = await bottlenecks.of_stream(stream)
+            for entry in found["stages"]:
+                entry["bottleneck"] = said.get(entry["stage"])
+        return found
 
 
-def _add_stage(router: APIRouter, reader: StateReader) -> None:
+def _add_stage(router: APIRouter, reader: StateReader, bottlenecks: BottleneckReader) -> None:
     @router.get(
         "/{stream}/stages/{stage}",
         operation_id="get_stage",
@@ -246,6 +276,7 @@ def _add_stage(router: APIRouter, reader: StateReader) -> None:
             "window": window,
             "sle": None if sle is None else {"quantile": sle.quantile, "within": sle.within / 1000},
             **stage_status(definition, index, asked, reading),
+            "bottleneck": None if reading.after is not None else (await bottlenecks.of_stream(stream)).get(stage),
         }
 
 

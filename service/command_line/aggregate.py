@@ -12,21 +12,21 @@ from typing import Final
 from redis.asyncio import Redis
 
 from consumers.aggregator import Aggregator, Identity
+from consumers.detector import DetectorRunner
 from consumers.generations import open_generations, outdated
 from consumers.measurements import Measurements
 from consumers.partition import Work
 from consumers.rebuild import Rebuild
-from consumers.redis_log import RedisLog
+from consumers.unavailable import when_reached
 from flow.definitions import Definitions
 from flow.errors import PositionConflict
 from service.command_line.composition import bounds_of, definitions_of, now, redis_url_of, run_forever
-from service.log import open_log
+from service.command_line.logs import followed_log, letters_of, open_log_of
 from service.redis_client import connect
 from service.settings import Settings
 
 _logger = logging.getLogger("streamgauge.aggregate")
 
-_READER: Final = "aggregator"
 _DRAIN_WITHIN: Final = 20.0
 _AGAIN_AFTER: Final = 1.0
 
@@ -42,8 +42,8 @@ async def run_aggregator(settings: Settings, definitions: Definitions) -> None:
     """Run until SIGTERM or SIGINT; then finish the batch in hand, within a deadline."""
     redis = connect(redis_url_of(settings))
     try:
-        await open_log(redis, settings.log.partitions)
-        await recompute_outdated(redis, settings, definitions)
+        await when_reached(lambda: open_log_of(redis, settings))
+        await when_reached(lambda: recompute_outdated(redis, settings, definitions))
         aggregator = _aggregator(redis, settings, definitions)
         loop = asyncio.get_running_loop()
         stopping = asyncio.Event()
@@ -51,9 +51,15 @@ async def run_aggregator(settings: Settings, definitions: Definitions) -> None:
             loop.add_signal_handler(number, stopping.set)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(aggregator.run())
-            watching = group.create_task(_stop_when(stopping, aggregator, running))
+            beside = [group.create_task(_stop_when(stopping, aggregator, running))]
+            letters = letters_of(redis, settings)
+            if letters is not None:
+                beside.append(group.create_task(letters.run()))
+            detector = DetectorRunner(redis, definitions, settings.cell_retention(), now)
+            beside.append(group.create_task(detector.run()))
             await running
-            watching.cancel()
+            for task in beside:
+                task.cancel()
     finally:
         await redis.aclose()
 
@@ -67,7 +73,9 @@ async def recompute_outdated(redis: Redis, settings: Settings, definitions: Defi
             return
         for name in names:
             stream = definitions.streams[name]
-            rebuild = Rebuild(redis, stream, settings.log.partitions, bounds_of(settings), now)
+            rebuild = Rebuild(
+                redis, stream, settings.log.partitions, bounds_of(settings), now, settings.dead_letters.keep
+            )
             try:
                 items = await rebuild.from_timelines()
                 _logger.info("definition_changed stream=%s items=%d", name, items)
@@ -77,9 +85,7 @@ async def recompute_outdated(redis: Redis, settings: Settings, definitions: Defi
 
 
 def _aggregator(redis: Redis, settings: Settings, definitions: Definitions) -> Aggregator:
-    partitions = range(settings.log.partitions)
-    keep_facts = settings.log.keep_facts // settings.log.partitions
-    log = RedisLog(redis, partitions, _READER, keep_facts=keep_facts)
+    log = followed_log(redis, settings)
     work = Work(redis, definitions, bounds_of(settings), settings.dead_letters.keep, now, Measurements(now()))
     return Aggregator(log, work, Identity(f"{socket.gethostname()}-{os.getpid()}", settings.log.partitions))
 

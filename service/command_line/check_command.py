@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ import typer
 from flow.adapters import ADAPTERS
 from flow.definition_file import read_definitions
 from flow.definitions import Definitions, Stage, Stream
-from flow.errors import DefinitionError, SettingsError
+from flow.errors import DefinitionError, SettingsError, Unavailable
 from flow.instants import format_duration
+from service.hydration import unseen
+from service.redis_address import parse_address
+from service.rereading.sources import REREADINGS
 from service.settings import Settings
 from service.settings_environment import environment_name
 
@@ -62,7 +66,37 @@ def checked_environment(environ: Mapping[str, str], streams: Path | None) -> Che
         definitions = read_streams(path)
     except (SettingsError, DefinitionError) as error:
         problems += error.problems
+    if settings is not None and not problems:
+        problems += kafka_problems(settings) + bridge_problems_of(settings)
     return Checked(settings, definitions, tuple(problems))
+
+
+def kafka_problems(settings: Settings) -> list[str]:
+    """What is wrong with the log on Kafka, where it is there."""
+    if settings.kafka.bootstrap_servers is None:
+        return []
+    from service.kafka_topics import topic_problems  # noqa: PLC0415
+
+    try:
+        return asyncio.run(topic_problems(settings.kafka, settings.log.partitions))
+    except SettingsError as error:
+        return list(error.problems)
+    except Unavailable as error:
+        return [f"{environment_name(('kafka', 'bootstrap_servers'))}: {error.message}"]
+
+
+def bridge_problems_of(settings: Settings) -> list[str]:
+    """What is wrong with the outside topics, where the bridge is to read any."""
+    if not settings.bridge.topics:
+        return []
+    from service.command_line.bridge_command import bridge_topic_problems, outside_cluster  # noqa: PLC0415
+
+    try:
+        return asyncio.run(bridge_topic_problems(settings, outside_cluster(settings)))
+    except SettingsError as error:
+        return list(error.problems)
+    except Unavailable as error:
+        return [f"{environment_name(('bridge', 'topics'))}: {error.message}"]
 
 
 def read_streams(path: Path | None) -> Definitions:
@@ -86,13 +120,22 @@ def summary(settings: Settings, definitions: Definitions) -> list[str]:
     lines += ["", "Sources"]
     width = max(map(len, ADAPTERS))
     for name in ADAPTERS:
-        off = f"off: set {environment_name(('sources', name, 'secret'))}"
-        lines.append(f"  {name:{width}}  {'on' if name in settings.sources else off}")
-    lines += ["", "Redis", f"  {_redis(settings)}", "", "Settings"]
+        lines += [
+            f"  {word:{width}}  {said}" for word, said in zip((name, ""), _about_source(name, settings), strict=False)
+        ]
+    lines += ["", "Redis", f"  {_redis(settings)}", "", "Log", f"  {_log(settings)}", "", "Settings"]
     described = settings.describe()
     names, values = max(len(entry.name) for entry in described), max(len(entry.value) for entry in described)
     lines += [f"  {entry.name:{names}}  {entry.value:{min(values, 32)}}  {entry.origin}" for entry in described]
     return lines
+
+
+def _about_source(name: str, settings: Settings) -> list[str]:
+    """Whether a source is on, and then perhaps what is not seen of it."""
+    source = settings.sources.get(name)
+    if source is None or source.only_asks:
+        return [f"off: set {environment_name(('sources', name, 'secret'))}"]
+    return ["on", unseen(name)] if name in REREADINGS and source.api_token is None else ["on"]
 
 
 def _about_stream(stream: Stream) -> list[str]:
@@ -110,7 +153,16 @@ def _about_stage(stage: Stage) -> str:
     return "  ".join(parts).rstrip()
 
 
+def _log(settings: Settings) -> str:
+    kafka, partitions = settings.kafka, settings.log.partitions
+    if kafka.bootstrap_servers is None:
+        return f"in Redis, {partitions} partitions"
+    return f"on Kafka, topic {kafka.facts_topic}: {partitions} partitions, as the topic has"
+
+
 def _redis(settings: Settings) -> str:
-    if settings.redis_url() is None:
+    url = settings.redis_url()
+    if url is None:
         return f"embedded: `streamgauge up` runs a server with its data in {settings.data}"
-    return "your own: STREAMGAUGE_REDIS__URL names it (not shown: it may hold a password)"
+    described = parse_address(url).described()
+    return f"your own: STREAMGAUGE_REDIS__URL names {described} (the rest is not shown: it may hold a password)"

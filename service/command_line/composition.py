@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -23,18 +21,6 @@ _YOUNG_OBJECTS: Final = 50_000
 def now() -> int:
     """The clock of all processes: milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
-
-
-def log_to_stderr() -> None:
-    """One line an event: when, how bad, which part, what."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request would tear the live table
 
 
 def run_forever(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

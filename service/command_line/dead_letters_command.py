@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,13 +22,16 @@ from flow import keys
 from flow.definitions import Definitions
 from flow.errors import Reason, Rejected, SettingsError, Unavailable
 from flow.matching import Router
-from service.api_client import DEFAULT_URL, TOKEN_VARIABLE, ApiClient
+from service.api_client import DEFAULT_URL, ApiClient
+from service.command_line.api_token import ApiToken
 from service.command_line.check_command import read_streams
 from service.command_line.composition import embedded_url
-from service.log import RedisLogWriter
+from service.command_line.logs import is_on_kafka, opened_writer
+from service.log import LogWriter, RedisLogWriter
 from service.redis_client import connect
 from service.replay import Outcome, Replay, Wanted
 from service.settings import Settings
+from service.terminal_text import shown
 
 _PAGE = 100
 
@@ -40,7 +44,7 @@ def list_letters(
     source: Annotated[str | None, typer.Option(help="Only letters of this source.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The most letters to list.")] = 20,
     url: Annotated[str, typer.Option(help="The running Streamgauge.")] = DEFAULT_URL,
-    token: Annotated[str | None, typer.Option(envvar=TOKEN_VARIABLE, help="Token of its API.")] = None,
+    token: ApiToken = None,
 ) -> None:
     """List dead letters, newest first, and how many there ever were for each reason."""
     with ApiClient(url, token) as client:
@@ -90,10 +94,10 @@ def read_letters(
 
 
 def letters_table(letters: list[Mapping[str, Any]]) -> Table:
-    """One row a letter. What senders wrote is shown as it is, never as markup."""
+    """One row a letter. What senders wrote is shown, and nothing in it acts on the terminal."""
     table = Table("at", "source", "reason", "kind", "message", box=None, pad_edge=False)
     for letter in letters:
-        table.add_row(*(Text(str(letter[name])) for name in ("at", "source", "reason", "kind", "message")))
+        table.add_row(*(Text(shown(str(letter[name]))) for name in ("at", "source", "reason", "kind", "message")))
     return table
 
 
@@ -101,9 +105,17 @@ async def replay(url: str, settings: Settings, definitions: Definitions, wanted:
     """Replay the letters of the Redis at this URL. Raises Unavailable when it doesn't answer."""
     redis = connect(url)
     try:
-        partitions = await partitions_of_log(redis)
-        async with RedisLogWriter(redis, partitions, _now, settings.append_bounds()) as writer:
-            return await Replay(redis, writer, Router(definitions)).run(wanted)
+        writer: LogWriter
+        async with AsyncExitStack() as stack:
+            if is_on_kafka(settings):
+                writer = await stack.enter_async_context(opened_writer(redis, settings))
+            else:
+                partitions = await partitions_of_log(redis)
+                own = RedisLogWriter(redis, partitions, _now, settings.append_bounds())
+                writer = await stack.enter_async_context(own)
+            tolerance = settings.ingest.future_tolerance
+            found = Replay(redis, writer, Router(definitions), clock=_now, future_tolerance=tolerance)
+            return await found.run(wanted)
     finally:
         await redis.aclose()
 

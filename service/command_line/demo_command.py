@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -15,32 +18,44 @@ from rich.console import Console
 from rich.live import Live
 
 from flow.definition_file import read_definitions
-from flow.instants import MINUTE, SECOND
+from flow.errors import SettingsError
+from flow.instants import SECOND
 from flow.matching import Router
 from service.api_client import ApiClient
+from service.command_line.api_token import ApiToken
 from service.command_line.status_command import REFRESH, Watcher
 from service.demo.organisation import HISTORY, Organisation
-from service.demo.poster import Poster, history_lines
+from service.demo.poster import GITHUB, Poster, history_lines
 from service.demo.server import DEFAULT_PORT, Server, ended_by_signals, free_port, running
+from service.demo.story import SLOW_AFTER, Story
+from service.settings import Settings
+from service.settings_environment import environment_name
 from service.status_table import render
 
 STREAM: Final = "product"
 WINDOW: Final = "15m"
-SLOW_AFTER: Final = MINUTE
-"""Milliseconds after the start."""
+
+_logger = logging.getLogger("streamgauge.demo")
 
 _TICK: Final = 0.1
 _PRINT_EVERY: Final = 10.0
 
 
 def demo(
+    *,
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Where to listen. Default: 8080, or the next.")
     ] = None,
     speed: Annotated[float, typer.Option(min=0.1, max=10.0, help="Hours of work in a second.")] = 1.0,
     seconds: Annotated[float | None, typer.Option("--for", min=1.0, help="End after so many seconds.")] = None,
+    url: Annotated[str | None, typer.Option(help="Start nothing: only post, to this Streamgauge.")] = None,
+    story: Annotated[Path | None, typer.Option(help="With --url: file that a restart goes on from.")] = None,
+    token: ApiToken = None,
 ) -> None:
     """Show everything at work, with an invented organisation, until Ctrl-C. Nothing of it stays behind."""
+    if url is not None:
+        tell(url, token, story, SECOND / speed, seconds)
+        return
     chosen = free_port(port)
     console = Console()
     if port is None and chosen != DEFAULT_PORT:
@@ -52,6 +67,29 @@ def demo(
     except KeyboardInterrupt:
         pass
     console.print("The demo has ended and left nothing behind.")
+
+
+def tell(url: str, token: str | None, file: Path | None, hour: float, seconds: float | None) -> None:
+    """Post what the organisation does to a Streamgauge that runs already, until Ctrl-C or for so many seconds.
+
+    Its stream definitions must be the demo's, and GitHub's secret is the setting. Raises SettingsError without one.
+    """
+    secrets_of_github = Settings.load(os.environ).source_secrets().get(GITHUB)
+    if not secrets_of_github:
+        raise SettingsError([f"{environment_name(('sources', GITHUB, 'secret'))}: set it as it is set there"])
+    names = Router(read_definitions(definitions())).items_named_in
+    try:
+        with ended_by_signals(), ApiClient(url, token) as client:
+            teller = Story(Poster(client, secrets_of_github[0]), names, now, hour, file)
+            while not client.is_ready():
+                time.sleep(REFRESH)
+            _logger.info("history_posted url=%s facts=%d", url, teller.catch_up())
+            deadline = None if seconds is None else time.monotonic() + seconds
+            while deadline is None or time.monotonic() < deadline:
+                teller.go_on()
+                time.sleep(_TICK)
+    except KeyboardInterrupt:
+        pass
 
 
 class Demo:
@@ -115,6 +153,7 @@ class Demo:
         lines = (
             f"Streamgauge watches an invented organisation at {url}: {facts:,} facts of the last two hours are in.",
             f"Its tools go on posting: an hour of work takes {self._hour / SECOND:g} s. Soon reviews slow down.",
+            "The table and the page show it. The bottleneck detector learns for 28 days first, and says so here.",
             "",
             f"  API documentation  {url}/docs",
             f"  metrics            {url}/metrics",

@@ -15,7 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flow.errors import Reason, Rejected
 from flow.instants import format_duration
-from service.api_client import DEFAULT_URL, TOKEN_VARIABLE, ApiClient
+from service.api_client import DEFAULT_URL, ApiClient
+from service.command_line.api_token import ApiToken
 from service.import_position import Position, PositionFile
 from service.import_rows import FileFormat, ImportFile, import_file
 from service.import_sending import Survey, batches, send, survey
@@ -49,7 +50,7 @@ def import_(  # noqa: PLR0917  (the command line passes all by name)
         str, typer.Argument(metavar="FILE", help="CSV or JSON lines, may be gzipped; - is standard input.")
     ],
     url: Annotated[str, typer.Option(help="The running Streamgauge.")] = DEFAULT_URL,
-    token: Annotated[str | None, typer.Option(envvar=TOKEN_VARIABLE, help="Token of its API.")] = None,
+    token: ApiToken = None,
     form: Annotated[str | None, typer.Option("--format", metavar="csv|jsonl", help="If the name doesn't say.")] = None,
     delimiter: Annotated[str, typer.Option(help="Between the values of a CSV file.")] = ",",
     source: Annotated[str | None, typer.Option(help="Name of the tool that the log is from.")] = None,

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from consumers.rebuild import Rebuild
-from consumers.redis_log import RedisLog
 from flow.definitions import Stream
 from flow.errors import NotFound, Reason
 from service.command_line.composition import bounds_of, definitions_of, embedded_url, now
+from service.command_line.logs import readable_log
 from service.redis_client import connect
 from service.settings import Settings
 
@@ -52,11 +52,11 @@ async def _rebuild(settings: Settings, chosen: list[Stream], origin: Origin) -> 
     redis = connect(settings.redis_url() or embedded_url(settings.data))
     try:
         for stream in chosen:
-            task = Rebuild(redis, stream, settings.log.partitions, bounds_of(settings), now)
+            task = Rebuild(redis, stream, settings.log.partitions, bounds_of(settings), now, settings.dead_letters.keep)
             if origin is Origin.TIMELINES:
                 typer.echo(f"{stream.name}: recomputed {await task.from_timelines():,} items")
             else:
-                log = RedisLog(redis, range(settings.log.partitions), "rebuild", keep_facts=settings.log.keep_facts)
-                typer.echo(f"{stream.name}: folded {await task.from_log(log):,} facts")
+                async with readable_log(redis, settings, "rebuild") as log:
+                    typer.echo(f"{stream.name}: folded {await task.from_log(log):,} facts")
     finally:
         await redis.aclose()

@@ -13,7 +13,8 @@ from rich.live import Live
 
 from flow.errors import Unavailable
 from flow.instants import SECOND
-from service.api_client import DEFAULT_URL, TOKEN_VARIABLE, ApiClient
+from service.api_client import DEFAULT_URL, ApiClient
+from service.command_line.api_token import ApiToken
 from service.status_table import View, render
 
 REFRESH: Final = 1.0
@@ -25,7 +26,7 @@ _TIMEOUT: Final = 5 * SECOND
 def status(
     stream: Annotated[str | None, typer.Argument(help="One stream; all of them if left out.")] = None,
     url: Annotated[str, typer.Option(help="The running Streamgauge.")] = DEFAULT_URL,
-    token: Annotated[str | None, typer.Option(envvar=TOKEN_VARIABLE, help="Token of its API.")] = None,
+    token: ApiToken = None,
     window: Annotated[str, typer.Option(help="Length of the window, such as 15m, 4h or 7d.")] = "7d",
     once: Annotated[bool, typer.Option("--once", help="Print it once; so it is where there is no terminal.")] = False,
 ) -> None:
@@ -58,6 +59,7 @@ class Watcher:
         self._window = window
         self._clock = clock
         self._statuses: list[Mapping[str, Any]] = []
+        self._unmapped: dict[str, list[Mapping[str, Any]]] = {}
         self._read_at = clock()
         self._error: str | None = None
         self._behind: int | None = None
@@ -66,9 +68,11 @@ class Watcher:
     def read(self) -> None:
         """Ask now. Raises what the client raises."""
         names = [self._stream] if self._stream is not None else self._names()
-        self._statuses = [
-            self._client.get(f"/v1/streams/{quote(name, safe='')}", window=self._window) for name in names
-        ]
+        paths = {name: f"/v1/streams/{quote(name, safe='')}" for name in names}
+        self._statuses = [self._client.get(path, window=self._window) for path in paths.values()]
+        self._unmapped = {
+            name: self._client.get(f"{path}/unmapped-statuses")["statuses"] for name, path in paths.items()
+        }
         behind = self._client.get("/readyz").get("lag_facts")
         now = self._clock()
         if not behind or (self._behind is not None and behind < self._behind):
@@ -93,6 +97,7 @@ class Watcher:
             error=self._error,
             behind=self._behind,
             stuck=now - self._caught_up_at,
+            unmapped=self._unmapped,
         )
 
     def _names(self) -> list[str]:

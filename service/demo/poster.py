@@ -39,6 +39,11 @@ class Poster:
         except Unavailable:
             return
 
+    @property
+    def waiting(self) -> int:
+        """How many happenings nobody has taken yet."""
+        return len(self._waiting)
+
     def post_history(self, lines: Iterable[bytes]) -> int:
         """Post native facts in bulk; returns how many. Raises Unavailable."""
         posted, lines = 0, iter(lines)

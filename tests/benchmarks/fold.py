@@ -11,11 +11,11 @@ import json
 import statistics
 import time
 from bisect import bisect_left
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from flow.buckets import COMMON
 from flow.cells import Retention
-from flow.facts import decode_facts, encode_facts
+from flow.facts import ItemFact, SignalFact, decode_facts, encode_facts
 from flow.fold import Fold
 from tests.benchmarks.workload import NAMES, STREAM, facts_until
 
@@ -99,11 +99,11 @@ def fold(batches: list[bytes]) -> None:
     items: dict[str, Any] = {}
     for batch in batches:
         folding.begin(NOW)
-        for fact in decode_facts(batch):
-            item = items.get(fact.item)
-            if item is None:
-                item = items[fact.item] = folding.new_item()
-            folding.apply(fact.item, item, fact)  # type: ignore[arg-type]
+        facts = decode_facts(batch)
+        for name in {fact.item for fact in facts}:
+            if name not in items:
+                items[name] = folding.new_item()
+        folding.apply_all(cast(list[ItemFact | SignalFact], facts), items)
         folding.take()
 
 

@@ -28,10 +28,10 @@ from starlette.routing import Route
 from flow.definitions import Condition, Definitions, Stage, Stream
 from service.app import IngestParts, build_app
 from service.authorisation import TokenCheck
+from service.bounds import IngestBounds
 from service.command_line.composition import run_forever
 from service.embedded import embedded_server
 from service.http_protocol import OneWriteProtocol
-from service.ingest import IngestBounds
 from service.log import RedisLogWriter, open_log
 from service.redis_client import connect
 from service.self_metrics import SelfMetrics

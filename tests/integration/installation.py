@@ -45,6 +45,11 @@ class Installation:
 
     async def start(self) -> None:
         """Start all processes; ready when the API says so."""
+        await self.begin()
+        await self.ready()
+
+    async def begin(self) -> None:
+        """Start all processes, and wait for nothing."""
         arguments = (
             "up",
             "--streams",
@@ -66,7 +71,6 @@ class Installation:
                 env=os.environ | {"PYTHONPATH": str(ROOT)} | self._settings,
                 start_new_session=True,
             )
-        await self.ready()
 
     async def ready(self) -> None:
         """Return once the API is ready."""
@@ -110,6 +114,11 @@ class Installation:
             return 0
         if self._process.returncode is None:
             self._process.terminate()
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait until it has ended by itself. Returns the exit code."""
+        assert self._process is not None
         return await asyncio.wait_for(self._process.wait(), PATIENCE)
 
     @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +24,8 @@ from flow.instants import parse_instant
 from service.api import build_api
 from service.app import App, IngestParts, build_app
 from service.authorisation import TokenCheck
-from service.ingest import IngestBounds
-from service.log import AppendBounds, LogWriter, RedisLogWriter
+from service.bounds import AppendBounds, IngestBounds
+from service.log import LogWriter, RedisLogWriter
 from service.reader import StateReader
 from service.self_metrics import SelfMetrics
 
@@ -101,13 +101,15 @@ def parts_of(writer: LogWriter, metrics: SelfMetrics) -> IngestParts:
 
 
 @asynccontextmanager
-async def taking(redis: Redis, writer: LogWriter | None = None) -> AsyncIterator[Taking]:
-    """The application; with a writer of the test's own it writes there."""
+async def taking(
+    redis: Redis, writer: LogWriter | None = None, changed: Callable[[IngestParts], IngestParts] = lambda parts: parts
+) -> AsyncIterator[Taking]:
+    """The application; with a writer of the test's own it writes there, and with what `changed` makes of its parts."""
     registry, metrics = CollectorRegistry(), SelfMetrics(["acme"])
     registry.register(metrics)
     log = RedisLogWriter(redis, PARTITIONS, lambda: NOW, AppendBounds(keep_letters=100), metrics.observe_append)
     async with log as real:
-        parts = parts_of(writer or real, metrics)
+        parts = changed(parts_of(writer or real, metrics))
         reader = StateReader(redis, parts.definitions, Retention(), PARTITIONS, lambda: NOW)
         app = build_app(build_api(reader, parts.tokens, "1.2.3"), parts)
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)

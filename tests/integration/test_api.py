@@ -12,11 +12,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from flow.cells import Retention
+from flow.facts import DeploymentFact
 from flow.instants import DAY, HOUR
+from flow.keys import DELIVERIES, StateKeys
+from flow.lanes import lane_name
+from flow.unmapped import MOST_NAMES
 from service.api import build_api
 from service.authorisation import TokenCheck
 from service.reader import StateReader
-from tests.integration.monitored import NOW, PARTITIONS, Monitored, checkout_facts, delivery_facts
+from tests.integration.monitored import NOW, PARTITIONS, Monitored, checkout_facts, delivery_facts, on
 
 D, H = DAY / 1000, HOUR / 1000
 
@@ -143,6 +147,30 @@ async def test_windows_of_all_lengths_have_an_answer(client, window):
 
 
 # --- cumulative flow -------------------------------------------------------------------------------------------------
+
+
+async def test_statuses_that_no_stage_claims_are_listed_by_name(world, client):
+    path = "/v1/streams/checkout/unmapped-statuses"
+    assert await get(client, path) == {"stream": "checkout", "statuses": []}
+    await world.post(
+        world.item("CHK-1", "20 00:00", "Waiting"),
+        world.item("CHK-2", "20 00:00", "Waiting"),
+        world.item("CHK-3", "21 02:00", "On | hold", source="jira"),
+        world.item("SUP-1", "21 02:00", "Parked"),
+    )
+    assert (await get(client, path))["statuses"] == [
+        {"source": "acme", "status": "Waiting", "facts": 2},
+        {"source": "jira", "status": "On | hold", "facts": 1},
+    ]
+    assert "chekout" in (await get(client, "/v1/streams/chekout/unmapped-statuses", 404))["detail"]
+
+
+async def test_of_very_many_statuses_that_no_stage_claims_the_first_are_listed_by_name(world, client):
+    facts = [world.item("CHK-1", "20 00:00", f"Odd {number}") for number in range(MOST_NAMES + 5)]
+    await world.post(*facts)
+    statuses = (await get(client, "/v1/streams/checkout/unmapped-statuses"))["statuses"]
+    assert len(statuses) == MOST_NAMES + 1
+    assert statuses[0] == {"source": "acme", "status": None, "facts": 5}
 
 
 async def test_cumulative_flow_ends_at_the_status_and_never_falls(client):
@@ -285,6 +313,47 @@ async def test_a_lane_without_deployments_in_the_window_has_no_rates(client):
     rates = ("deployments", "deployment_frequency", "change_fail_rate", "deployment_rework_rate")
     assert [only(lane, *rates) for lane in lanes] == [[0, 0, None, None]]
     assert (await get(client, "/v1/deliveries?environment=nowhere"))["lanes"] == []
+
+
+async def pages_of_lanes(client, query: str) -> list[list[str]]:
+    pages, cursor = [], ""
+    while True:
+        page = await get(client, f"/v1/deliveries?{query}{cursor}")
+        pages.append(["/".join(only(lane, "service", "environment")) for lane in page["lanes"]])
+        if page["next_cursor"] is None:
+            return pages
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+async def test_lanes_come_page_by_page_by_service_and_environment(world, client):
+    names = [(service, where) for service in ("a b", "é/1", "zoo") for where in ("live", "test")]
+    facts = [
+        DeploymentFact(f"{service}{where}", "acme", service, where, "d", on("20 00:00"), "succeeded")
+        for service, where in names
+    ]
+    await world.post(*facts)
+    everything = sorted([*names, ("mail", "staging"), ("shop", "production")])
+    expected = [f"{service}/{where}" for service, where in everything]
+    assert await pages_of_lanes(client, "limit=500") == [expected]
+    assert await pages_of_lanes(client, "limit=8") == [expected]
+    assert await pages_of_lanes(client, "limit=3") == [expected[:3], expected[3:6], expected[6:]]
+    assert await pages_of_lanes(client, "limit=1&environment=live") == [["a b/live"], ["zoo/live"], ["é/1/live"]]
+    assert await pages_of_lanes(client, "limit=1&service=zoo") == [["zoo/live"], ["zoo/test"]]
+
+
+async def test_a_page_goes_on_behind_a_lane_that_is_gone_and_counts_what_the_whole_list_does(world, client):
+    first = await get(client, "/v1/deliveries?limit=1")
+    await world.redis.hdel(StateKeys(DELIVERIES, "1").totals, lane_name("mail", "staging"))
+    rest = await get(client, f"/v1/deliveries?limit=1&cursor={first['next_cursor']}")
+    assert [only(lane, "service", "deployments") for lane in rest["lanes"]] == [["shop", 3]]
+    assert rest["next_cursor"] is None
+
+
+@pytest.mark.parametrize("query", ["cursor=x", "cursor=WzFd", "limit=0", "limit=501", "cursor=", "page=2"])
+async def test_a_page_of_lanes_that_cannot_be_is_refused(client, query):
+    answer = await client.get(f"/v1/deliveries?{query}")
+    assert answer.status_code in {400, 422}, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_dead_letters_are_shown_with_their_reason(world, client):

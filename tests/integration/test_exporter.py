@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -26,10 +27,13 @@ from flow.instants import DAY, HOUR, MINUTE, SECOND
 from flow.worker_metrics import WorkerMetrics, pack_worker
 from service.exporter import Exporter
 from service.exporter_readings import READER
+from service.hydration_metrics import HydrationMetrics
 from service.questions import Live
 from service.reader import StateReader
 from service.self_metrics import SelfMetrics
 from service.snapshots import MOST_WINDOWS, STALE_AFTER, WINDOWS_EVERY, Snapshots
+from service.spool_files import Level
+from service.spool_metrics import SpoolMetrics
 
 pytestmark = pytest.mark.needs_server("valkey")
 
@@ -146,6 +150,23 @@ async def test_what_facts_say_is_on_the_page(scene: Scene) -> None:
     assert value("flow_window_efficiency_ratio", window="7d") == pytest.approx(4 / 5)
 
 
+async def test_value_that_waits_and_handoffs_are_on_the_page(scene: Scene) -> None:
+    def said(number: int, item: str, status: str | None = None, **rest: Any) -> ItemFact:
+        return ItemFact(f"{number}", "jira", item, NOW - DAY + number, status=status, **rest)
+
+    await scene.write(
+        said(1, "A-1", "To Do", value=8.5, team="payments"),
+        said(2, "A-2", "To Do", value=3),
+        said(3, "A-1", team="platform"),
+        said(4, "A-2", "Doing"),
+    )
+    found = await scene.samples()
+    backlog, develop = (frozenset({("stream", "web"), ("stage", name)}) for name in ("backlog", "develop"))
+    assert found["flow_stage_value_waiting", backlog] == 8.5
+    assert ("flow_stage_value_waiting", develop) not in found
+    assert (found["flow_stage_handoffs_total", backlog], found["flow_stage_handoffs_total", develop]) == (1, 0)
+
+
 async def test_a_bucket_counts_what_lies_exactly_at_its_bound(scene: Scene) -> None:
     edges = stage_edges(STREAM.stages[1])
     times = sorted(time for edge in edges for time in (edge - 1, edge, edge + 1))
@@ -204,6 +225,8 @@ async def test_deliveries_are_on_the_page(scene: Scene) -> None:
 
 async def test_the_process_exports_all_that_the_catalogue_says_of_it_and_nothing_else(scene: Scene) -> None:
     scene.registry.register(SelfMetrics())
+    scene.registry.register(SpoolMetrics(lambda: Level(1, NOW)))
+    scene.registry.register(HydrationMetrics())
     exported = {(name, frozenset(label for label, _ in labels)) for name, labels in await scene.samples()}
     state = {name for metric in METRICS.values() if metric.part == "state" for name in metric.samples()}
     process = {(name, frozenset(labels)) for name, labels in SAMPLES.items() if name not in state}
@@ -304,3 +327,16 @@ async def test_while_the_server_is_away_the_last_snapshot_ages(scene: Scene) -> 
     assert found["flow_stage_arrivals_total", frozenset(gauge.items())] == 1
     assert found["streamgauge_snapshot_failures_total", frozenset()] == 2
     await away.aclose()
+
+
+async def test_a_worker_tells_how_many_items_it_had_in_memory(scene: Scene) -> None:
+    await scene.write(moved("A-1", NOW - HOUR, "Doing"), moved("A-2", NOW - HOUR, "Doing"))
+    partition = Partition(0, Work(scene.redis, DEFINITIONS, Bounds(), 100, scene.clock, scene.measurements))
+    await partition.load()
+    for offset, item in ((3, "A-1"), (4, "A-1"), (5, "A-3")):
+        batch = Batch(0, encode_facts([moved(item, NOW, f"{offset}")]).rstrip(b"\n"), range(offset, offset + 1), NOW)
+        await partition.prepare(batch)
+    assert (scene.measurements.metrics.items_found, scene.measurements.metrics.items_read) == (1, 4)
+    await scene.redis.hset(keys.WORKER_METRICS, "worker-1", scene.measurements.pack(NOW))
+    assert await scene.value("streamgauge_worker_items_read_total", worker="worker-1") == 4
+    assert await scene.value("streamgauge_worker_items_found_total", worker="worker-1") == 1

@@ -15,8 +15,9 @@ from flow.definitions import Definitions, Stage, Stream
 from flow.errors import Reason, SettingsError, Unavailable
 from flow.facts import ChangeFact, DeploymentFact, ItemFact, SignalFact, decode_facts, partition_of
 from flow.matching import Router
+from service.bounds import AppendBounds
 from service.dead_letters import DeliveryLetter
-from service.log import AppendBounds, RedisLogWriter, open_log, with_signals
+from service.log import RedisLogWriter, open_log, with_signals
 
 NOW = 1_795_339_800_000
 PARTITIONS = 2

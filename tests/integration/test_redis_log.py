@@ -9,7 +9,9 @@ from redis.asyncio import Redis
 
 from consumers.redis_log import RedisLog
 from flow import keys
+from flow.errors import Reason, Unavailable
 from flow.facts import ItemFact, decode_facts, encode_facts
+from service.bounds import AppendBounds
 from service.log import RedisLogWriter
 
 pytestmark = pytest.mark.needs_server("valkey")
@@ -74,3 +76,26 @@ async def test_batches_grow_to_their_size_whatever_a_block_holds(redis: Redis, e
 async def test_encoded_blocks_hold_a_fact_a_line(redis: Redis) -> None:
     facts = [ItemFact(id="a\nb", source="s", item="i", at=1), ItemFact(id="c", source="s", item="i", at=2)]
     assert decode_facts(encode_facts(facts)) == facts
+
+
+async def test_a_log_that_lost_its_last_facts_gives_no_offset_out_twice(redis: Redis, caplog: Any) -> None:
+    """As after a failover to a replica that had not all: the reader has read 50, and the log knows of 30."""
+    await append(redis, 30)
+    log = RedisLog(redis, [0], "reader", keep_facts=1000)
+    assert await log.read(0, 50, wait=False) is None
+    assert "log_went_back partition=0 end=30 read=50" in caplog.text
+    await append(redis, 10)
+    batch = await log.read(0, 50)
+    assert batch is not None
+    assert list(batch.offsets) == list(range(51, 61))
+    assert await RedisLog(redis, [0], "reader", keep_facts=1000).read(0, 60, wait=False) is None
+    assert caplog.text.count("log_went_back") == 1
+
+
+async def test_what_no_replica_has_is_not_acknowledged_where_one_must(redis: Redis, caplog: Any) -> None:
+    one = [ItemFact(id="1", source="s", item="i", at=1)]
+    async with RedisLogWriter(redis, 1, lambda: 1000, AppendBounds(within=10_000, replicas=1)) as writer:
+        with pytest.raises(Unavailable) as caught:
+            await writer.append(one)
+    assert caught.value.reason is Reason.LOG_UNAVAILABLE
+    assert "of 1 replicas that must have it, these have: 0" in caplog.text

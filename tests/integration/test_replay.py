@@ -68,7 +68,7 @@ def replayed(redis, writer):
     """Replays what is wanted; without arguments all of it."""
 
     async def run(wanted=ALL, sources=ADAPTERS, to=writer):
-        return await Replay(redis, to, Router(DEFINITIONS), sources).run(wanted)
+        return await Replay(redis, to, Router(DEFINITIONS), sources, clock=lambda: NOW).run(wanted)
 
     return run
 
@@ -134,6 +134,22 @@ async def test_deliveries_that_are_understood_and_say_nothing_go_and_others_stay
         Outcome(sent=False, why="unknown_source"): 1,
     }
     assert len(await left(redis)) == 3
+
+
+async def test_native_facts_and_cloudevents_that_came_over_kafka_are_read_again(redis, writer, replayed):
+    native = {"subject": "item", "id": "f-1", "source": "acme", "item": "A-1", "at": "2026-11-20T08:00:00Z"}
+    native |= {"project": "acme/shop"}
+    event = {"ce-specversion": "1.0", "ce-id": "e", "ce-source": "/ci", "ce-type": "acme.fact"}
+    await writer.append_letter(delivery(native, source="facts", headers={}))
+    await writer.append_letter(delivery(native | {"id": "f-2"}, source="cloudevents", headers=event))
+    await writer.append_letter(delivery(native | {"at": "2099-01-01T00:00:00Z"}, source="facts", headers={}))
+    await writer.append_letter(delivery({"not": "a fact"}, source="cloudevents", headers=event))
+    assert await replayed() == {
+        SENT: 2,
+        Outcome(sent=False, why="at_in_future"): 1,
+        Outcome(sent=False, why="not_understood"): 1,
+    }
+    assert [fact.id for fact in await in_the_log(redis)] == ["f-1", "f-2"]
 
 
 async def test_an_adapter_that_breaks_on_one_delivery_does_not_hold_up_the_others(redis, writer, replayed):

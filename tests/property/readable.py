@@ -20,6 +20,7 @@ _OF_STAGES = {
     vector.RETURNED: "returned",
     vector.BLOCKED_TIME: "blocked_time",
     vector.STAGE_TIME: "stage_time",
+    vector.HANDOFFS: "handoffs",
 }
 _OF_TYPES = {
     vector.FINISHED: "finished",
@@ -28,7 +29,13 @@ _OF_TYPES = {
     vector.LEAD_TIME: "lead_time",
     vector.ACTIVE_TIME: "active_time",
 }
-_GAUGES = {vector.BLOCKED_ITEMS: "blocked_items", vector.TYPE_WIP: "wip_of_type"}
+_GAUGES = {
+    vector.BLOCKED_ITEMS: "blocked_items",
+    vector.TYPE_WIP: "wip_of_type",
+    vector.VALUE_WAITING: "value_waiting",
+    vector.DELAY_COST: "delay_cost",
+    vector.VALUED_ITEMS: "valued_items",
+}
 _TOTALS_OF_TYPES = {
     vector.COMPLETIONS: "completions",
     vector.REOPENED: "reopened",

@@ -93,7 +93,10 @@ _TOLD_OF_ITEMS = st.tuples(
         type=st.sampled_from(["Bug", "story", "defect", "Unheard of"]),
         title=st.sampled_from(["Pay by card", "Pay by invoice"]),
         value=st.sampled_from([0.0, 1.0, 2.5, 8.0, -1.0]),
-        size=st.sampled_from([1.0, 3.0]),
+        team=st.sampled_from(["payments", "payments", "platform"]),
+        criticality=st.sampled_from([0.0, 3.0]),
+        risk_reduction=st.sampled_from([0.0, 0.1]),
+        size=st.sampled_from([1.0, 3.0, 0.0]),
     ),
 )
 _SIGNALLED = st.tuples(st.sampled_from(SIGNALS), st.sampled_from([None, "test", "live"]))
@@ -139,7 +142,7 @@ _COMMITS = st.sampled_from([None, "c1", "c2", "c3"])
 _OF_CHANGES = st.tuples(
     st.sampled_from(["opened", "merged", "merged", "abandoned"]),
     st.sampled_from([("7", "c1"), ("7", None), ("7", "c2"), ("8", "c2"), ("9", "c3"), ("c3", "c3"), ("c3", None)]),
-    st.sampled_from([None, *range(8)]),
+    st.sampled_from([None, "before 1970", *range(8)]),
 )
 """Names and commits; what is told of a merge may lack its commit, and `9` is also told as a pushed commit."""
 _LIVE_OR_TEST = st.sampled_from(["live", "live", "test"])
@@ -172,7 +175,7 @@ def lane_fact(drawn: Any, number: int, services: list[str], instants: list[int])
     name, service, at = f"{digit}-{number}", services[service % len(services)], instants[at % len(instants)]
     if len(told) == 3:
         state, (change, commit), written = told
-        written_at = None if written is None else instants[written % len(instants)]
+        written_at = instants[written % len(instants)] if isinstance(written, int) else -5 if written else None
         return ChangeFact(name, "forge", service, change, at, state, seq, written_at, commit)
     if len(told) == 5:
         state, deployment, commit, environment, incident = told

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow import vector
+from flow.buckets import stage_edges, target_edges
 from flow.cells import Retention, containing
 from flow.definitions import Stream
 from flow.entries import About, decode_about, decode_row
@@ -24,7 +25,7 @@ from flow.visits import story_of
 from tests import oracle
 from tests.oracle import TimelineFact
 from tests.property.readable import by_cell, figures_of_cell, figures_of_totals, measured, not_less, total
-from tests.property.strategies import BASE, INSTANTS, STREAMS, arrivals, timelines
+from tests.property.strategies import BASE, INSTANTS, PLAIN, STREAMS, arrivals, timelines
 
 FOREVER = Retention(minutes=300 * DAY, hours=300 * DAY, days=300 * DAY)
 NOW = INSTANTS[-1]
@@ -32,7 +33,7 @@ NOW = INSTANTS[-1]
 MORE = settings(max_examples=3 * settings.default.max_examples)
 """For the tests that the others lean on."""
 
-GROWING = ("arrivals", "departures", "rework", "blocked_time")
+GROWING = ("arrivals", "departures", "rework", "handoffs", "blocked_time")
 """Counters that a correction can't leave below the truth, stage by stage."""
 
 
@@ -48,6 +49,7 @@ class State:
         self.cells: dict[int, Vector] = {}
         self.totals: Vector = {}
         self.stages: dict[int, dict[str, int]] = {index: {} for index in range(len(stream.stages))}
+        self.ranked: dict[int, dict[str, float]] = {index: {} for index in range(len(stream.stages))}
         self.finished: set[str] = set()
 
     def apply(self, batch: Sequence[TimelineFact]) -> None:
@@ -79,6 +81,11 @@ class State:
                 del self.stages[stage][name]
         for stage, scored in changes.arrived.items():
             self.stages[stage] |= dict(zip(scored[1::2], scored[::2], strict=True))  # type: ignore[arg-type]
+        for stage, names in changes.unranked.items():
+            for name in names:
+                del self.ranked[stage][name]
+        for stage, ranks in changes.ranked.items():
+            self.ranked[stage] |= {name: -float(score) for score, name in zip(ranks[::2], ranks[1::2], strict=True)}
         self.finished -= set(changes.reopened)
         self.finished |= set(changes.written_done)
 
@@ -96,6 +103,13 @@ class State:
             (name, self.stream.stages[stage].name, since)
             for stage, arrived in self.stages.items()
             for name, since in arrived.items()
+        )
+
+    def ranks(self):
+        return sorted(
+            (name, self.stream.stages[stage].name, rank)
+            for stage, ranks in self.ranked.items()
+            for name, rank in ranks.items()
         )
 
     def described(self):
@@ -129,6 +143,8 @@ def assert_equal_to_oracle(state: State, facts: Iterable[TimelineFact]) -> None:
     assert state.windows() == expected_windows(told)
     places = {name: place for name, story in told.items() if (place := story.place()) is not None}
     assert state.placed() == sorted((name, *place[:2]) for name, place in places.items())
+    ranks = {name: rank for name, story in told.items() if (rank := story.rank()) is not None}
+    assert state.ranks() == sorted((name, *rank) for name, rank in ranks.items())
     assert state.finished == {name for name, story in told.items() if story.is_finished()}
     assert state.gauges() == oracle.added(story.gauges() for story in told.values())
     assert state.described() == {name: story.described() for name, story in told.items()}
@@ -172,16 +188,78 @@ def test_counters_never_shrink_and_never_count_less_than_there_is(stream, data, 
     assert total(state.counters(), "reopened") >= total(least, "reopened")
 
 
+@MORE
 @given(STREAMS, st.data(), st.booleans())
 def test_histograms_count_what_the_counters_beside_them_count(stream, data, forgetful) -> None:
+    """For every label: as many times as events, and a sum that such times can have."""
     facts = data.draw(timelines())
     state = State(stream, forgetful)
     for fact in data.draw(arrivals(facts)):
         state.apply([fact])
     counters = state.counters()
     for stage in stream.stages:
-        assert total(counters, "stage_buckets", of=stage.name) == total(counters, "departures", of=stage.name)
-    assert total(counters, "cycle_buckets") == total(counters, "completions") == total(counters, "lead_buckets")
+        assert_one_histogram(counters, stage.name, ("departures", "stage_buckets", "stage_time"), stage_edges(stage))
+    for name in stream.item_types:
+        for measure, buckets in (("cycle_time", "cycle_buckets"), ("lead_time", "lead_buckets")):
+            edges = target_edges(stream, measure)
+            assert_one_histogram(counters, name, ("completions", buckets, f"{measure}_total"), edges)
+
+
+def assert_one_histogram(counters, of: str, names: tuple[str, str, str], edges: list[int]) -> None:
+    events, buckets, sum_of_times = names
+    counted = {bound: count for (measure, name, bound), count in counters.items() if (measure, name) == (buckets, of)}
+    assert sum(counted.values()) == counters[events, of, 0]
+    lowest = dict(zip([*edges, 0], [0, *(edge + 1 for edge in edges)], strict=True))
+    shortest = sum(count * lowest[bound] for bound, count in counted.items())
+    longest = sum(count * (bound or 300 * DAY) for bound, count in counted.items())
+    assert shortest <= counters[sum_of_times, of, 0] <= longest
+
+
+@given(STREAMS, st.data(), st.booleans())
+def test_one_fact_adds_at_most_one_event_of_each_kind(stream, data, forgetful) -> None:
+    """So whatever the order of arrival, no counter of events is ever above the number of facts.
+
+    Only between two stages of kind done may one fact add two completions: it goes from one to the other and back.
+    """
+    facts = data.draw(timelines())
+    state = State(stream, forgetful)
+    done = sum(stage.kind == "done" for stage in stream.stages)
+    for fact in data.draw(arrivals(facts)):
+        before = state.counters()
+        state.apply([fact])
+        more = state.counters()
+        more.subtract(before)
+        kinds = [(measure, stage.name) for stage in stream.stages for measure in ("arrivals", "departures", "rework")]
+        assert all(total(more, measure, of=name) <= 1 for measure, name in kinds)
+        assert total(more, "completions") <= done
+        assert total(more, "reopened") <= 1
+    span = max(fact.at for fact in facts) - min(fact.at for fact in facts)
+    counters = state.counters()
+    for measure in ("cycle_time_total", "lead_time_total"):
+        assert total(counters, measure) <= span * total(counters, "completions")
+    assert total(counters, "stage_time") <= span * total(counters, "departures")
+
+
+def test_a_late_completion_that_brings_another_type_adds_its_own_cycle_time_only() -> None:
+    state, minute = State(PLAIN), 60_000
+    for name, at, status, item_type in (
+        ("1", 0, "S1", "Bug"), ("2", 100, "S3", "Bug"), ("3", 300, "S1", None), ("4", 200, "S1", None),
+        ("5", 250, "S3", "story"),
+    ):  # fmt: skip
+        state.apply([ItemFact(name, "acme", "CHK-1", BASE + at * minute, status=status, type=item_type)])
+    counters = state.counters()
+    assert measured(counters, "completions", "cycle_time_total") == {
+        ("completions", "defect", 0): 1, ("cycle_time_total", "defect", 0): 100 * minute,
+        ("completions", "feature", 0): 1, ("cycle_time_total", "feature", 0): 250 * minute,
+    }  # fmt: skip
+
+
+def test_a_late_completion_before_a_known_one_adds_its_own_times_and_not_the_known_ones_again() -> None:
+    state, minute = State(PLAIN), 60_000
+    for name, at, status in (("1", 0, "S1"), ("2", 300, "S3"), ("3", 200, "S1"), ("4", 100, "S3")):
+        state.apply([ItemFact(name, "acme", "CHK-1", BASE + at * minute, status=status)])
+    assert total(state.counters(), "completions") == 2
+    assert total(state.counters(), "cycle_time_total") == (300 + 100) * minute
 
 
 @given(STREAMS, st.data(), st.booleans())
@@ -219,7 +297,7 @@ def test_timelines_alone_give_the_same_state_again(stream, data) -> None:
     again = State(stream)
     again.recount(state.rows)
     assert_equal_to_oracle(again, facts)
-    growing = ("arrivals", "departures", "rework", "blocked_time", "stage_time", "stage_buckets")
+    growing = ("arrivals", "departures", "rework", "handoffs", "blocked_time", "stage_time", "stage_buckets")
     assert measured(again.counters(), *growing) == measured(expected_counters(stories(stream, facts)), *growing)
 
 
@@ -242,7 +320,9 @@ def test_unmapped_statuses_are_counted_once_a_fact_in_any_order(stream, data) ->
         item = items.setdefault(fact.item, fold.new_item())
         fold.apply(fact.item, item, fact)
     expected = Counter(
-        fact.status for fact in facts if isinstance(fact, ItemFact) and oracle.says_unmapped(stream, fact)
+        (fact.source, fact.status)
+        for fact in facts
+        if isinstance(fact, ItemFact) and oracle.says_unmapped(stream, fact)
     )
     assert Counter(fold.take().unmapped) == expected
 

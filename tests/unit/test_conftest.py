@@ -16,9 +16,10 @@ FORBIDDEN_SKIPS = {
     "call": "def test_s(): pytest.skip('no time')",
     "mark": "@pytest.mark.skipif(True, reason='no time')\ndef test_s(): pass",
     "module": "pytest.skip('no time', allow_module_level=True)",
-    "server": "@pytest.mark.needs_server('kafka')\ndef test_s(): pass",
-    "fixture": "def test_s(kafka): pass",
+    "server": "@pytest.mark.needs_server('apache-kafka')\ndef test_s(): pass",
+    "fixture": "@pytest.fixture\ndef broker(): pytest.skip('no time')\ndef test_s(broker): pass",
 }
+NO_JAVA = {"PATH": ""}
 ACCEPTED = {
     "environment": "import os\ndef test_s(): assert not [n for n in os.environ if n.startswith('STREAMGAUGE_')]",
     "shared": "def test_s(): pytest.skip('shared data not present')",
@@ -39,13 +40,13 @@ def run_suite(folder: Path, modules: Mapping[str, str], **environment: str) -> s
 
 
 def test_skips_pass_where_no_server_is_required(tmp_path: Path) -> None:
-    outcome = run_suite(tmp_path, FORBIDDEN_SKIPS | ACCEPTED)
+    outcome = run_suite(tmp_path, FORBIDDEN_SKIPS | ACCEPTED, **NO_JAVA)
     assert outcome.returncode == 0, outcome.stdout
     assert "1 passed, 6 skipped, 1 xfailed" in outcome.stdout
 
 
 def test_skips_fail_where_servers_are_required(tmp_path: Path) -> None:
-    outcome = run_suite(tmp_path, FORBIDDEN_SKIPS, STREAMGAUGE_REQUIRE_SERVERS="1")
+    outcome = run_suite(tmp_path, FORBIDDEN_SKIPS, STREAMGAUGE_REQUIRE_SERVERS="1", **NO_JAVA)
     assert outcome.returncode != 0
     assert set(re.findall(r"^(?:FAILED|ERROR) \S*test_(\w+)\.py", outcome.stdout, re.MULTILINE)) == set(FORBIDDEN_SKIPS)
 

@@ -19,9 +19,12 @@ from service.command_line.app import build
 from service.command_line.demo_command import definitions
 from service.ingest_openapi import add_ingest_to_openapi
 from service.reader import StateReader
+from service.setting_sections import SourceSettings
 from service.settings import Settings
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
 
 
 def section(heading):
@@ -32,21 +35,28 @@ def section(heading):
 
 def rows(heading):
     """The cells of the section's table, without its head."""
-    lines = [line for line in section(heading).splitlines() if line.startswith("|")][2:]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    return table(section(heading))
+
+
+def table(text):
+    """The cells of all tables in a text, without their heads."""
+    lines = text.splitlines()
+    under = [line for line, below in zip(lines, [*lines[1:], ""], strict=True) if not below.startswith("|---")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in under if line.startswith("| ")]
 
 
 def test_every_setting_stands_in_the_readme_with_its_default():
-    told = {row[0].strip("`"): row[1] for row in rows("Settings")}
+    told = {row[0].strip("`"): row[1] for row in table(SETTINGS)}
     of_sources = {name for name in told if "<SOURCE>" in name}
     described = {entry.name: entry.value for entry in Settings.load({}).describe()}
     assert {name: told[name] for name in told.keys() - of_sources} == described
-    assert of_sources == {f"STREAMGAUGE_SOURCES__<SOURCE>__{what}" for what in ("SECRET", "PREVIOUS_SECRET")}
+    assert of_sources == {f"STREAMGAUGE_SOURCES__<SOURCE>__{what.upper()}" for what in SourceSettings.model_fields}
 
 
-def test_every_webhook_source_is_named():
-    [row] = [row for row in rows("Settings") if row[0].endswith("__SECRET`")]
-    assert set(re.findall(r"`([A-Z_]+)`", row[2])) == {name.upper().replace("-", "_") for name in ADAPTERS}
+def test_every_webhook_source_has_a_page_that_names_its_secret():
+    for name in ADAPTERS:
+        page = (ROOT / "docs" / "sources" / f"{name}.md").read_text()
+        assert f"STREAMGAUGE_SOURCES__{name.upper().replace('-', '_')}__" in page, name
 
 
 def test_every_command_stands_in_the_readme():
@@ -76,7 +86,6 @@ def test_the_stream_definitions_of_the_readme_and_of_the_demo_are_right():
 
 
 def test_no_link_leads_nowhere():
-    root = Path(__file__).parents[2]
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     assert links
-    assert [link for link in links if not (root / link.partition("#")[0]).exists()] == []
+    assert [link for link in links if not (ROOT / link.partition("#")[0]).exists()] == []

@@ -32,6 +32,8 @@ CORE = {
     "flow_stage_departures_total": ("counter", STAGE),
     "flow_stage_rework_total": ("counter", STAGE),
     "flow_stage_blocked_seconds_total": ("counter", STAGE),
+    "flow_stage_handoffs_total": ("counter", STAGE),
+    "flow_stage_value_waiting": ("gauge", STAGE),
     "flow_stage_time_seconds": ("histogram", STAGE),
     "flow_cycle_time_seconds": ("histogram", TYPE),
     "flow_lead_time_seconds": ("histogram", TYPE),

@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flow.definition_file import read_definitions
-from flow.definitions import DEFAULT_TYPES, Condition, Definitions, Match, ServiceLevel, Stage, Stream
+from flow.definitions import DEFAULT_TYPES, Condition, Definitions, LaneTargets, Match, ServiceLevel, Stage, Stream
 from flow.errors import DefinitionError
-from flow.instants import DAY
+from flow.instants import DAY, HOUR
 
 WHOLE = r"""
 streams:
@@ -165,7 +165,8 @@ def test_all_problems_come_at_once_in_the_order_of_their_lines() -> None:
         "put it in quotes: 'Yes'",
         "streams.yaml:6: sle of stage 'done' must be a map, not the text '3d'; write keys and values",
         "streams.yaml:7: unknown key 'colour' in stream 'Web Shop'; "
-        "write one of match, item_keys, labels, stages, targets, types, windows",
+        "write one of match, item_keys, labels, stages, targets, types, windows, "
+        "calendar, false_alarms_per_year, baseline, relearn_after",
     )
 
 
@@ -479,3 +480,46 @@ STAGE = st.fixed_dictionaries(
 def test_wrong_types_anywhere_are_explained(streams: object) -> None:
     yaml = pytest.importorskip("yaml")
     assert is_read_or_explained(yaml.safe_dump({"streams": streams}))
+
+
+# --- deliveries ------------------------------------------------------------------------------------------------------
+
+
+def with_deliveries(lines: str) -> str:
+    """A file that is right but for what begins in its last line but one."""
+    return f"{SMALL}deliveries:\n{lines}"
+
+
+def test_the_first_entry_that_fits_a_lane_holds_for_it() -> None:
+    text = with_deliveries(
+        "  - {service: [shop, mail], environment: production, targets: {change_fail_rate: 0.1}}\n"
+        "  - {environment: production, targets: {failed_deployment_recovery_time: 4h, change_fail_rate: 0.15}}\n"
+    )
+    targets_of = read_definitions(text).targets_of_lane
+    assert targets_of("shop", "production") == LaneTargets(("shop", "mail"), ("production",), 0.1)
+    assert targets_of("search", "production") == LaneTargets((), ("production",), 0.15, 4 * HOUR)
+    assert targets_of("shop", "staging") == LaneTargets()
+
+
+@pytest.mark.parametrize(
+    ("entry", "wrong"),
+    [
+        ("{environment: production}", "an entry of deliveries has no targets"),
+        ("{targets: {change_fail_rate: 15}}", "can't be over 1; write a share of 1: 0.15 for 15%"),
+        ("{targets: {change_fail_rate: -1}}", "must be a number from 0"),
+        ("{targets: {failed_deployment_recovery_time: soon}}", "'soon' is not a duration"),
+        ("{targets: {mean_time_to_recovery: 4h}}", "unknown key 'mean_time_to_recovery'"),
+        ("{service: [], targets: {change_fail_rate: 0.1}}", "is an empty list"),
+        ("{team: [a], targets: {change_fail_rate: 0.1}}", "unknown key 'team'"),
+        ("production", "must be a map"),
+    ],
+)
+def test_a_wrong_target_of_deliveries_is_told_with_its_line(entry: str, wrong: str) -> None:
+    text = with_deliveries(f"  - {entry}\n")
+    problem = only_problem_of(text)
+    assert wrong in problem
+    assert problem.startswith(f"streams.yaml:{len(text.splitlines())}: ")
+
+
+def test_deliveries_are_a_list() -> None:
+    assert "deliveries must be a list" in only_problem_of(with_deliveries("  production: 4\n"))

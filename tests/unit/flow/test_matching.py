@@ -188,6 +188,18 @@ class TestStreamsOf:
         )
         assert router.streams_of(an_item()) == ("zeta", "alpha")
 
+    def test_streams_with_and_without_a_project_keep_the_order_of_the_definitions(self) -> None:
+        router = a_router(
+            a_stream(name="shop", match=Match(project=("CHK", "PAY", "CHK"))),
+            a_stream(name="all", match=Match(source=("acme",))),
+            a_stream(name="code", match=Match(repository=("CHK",))),
+            a_stream(name="other", match=Match(project=("OPS",), repository=("CHK",))),
+        )
+        assert router.streams_of(an_item(project="CHK")) == ("shop", "all", "code")
+        assert router.streams_of(an_item(project="PAY")) == ("shop", "all")
+        assert router.streams_of(an_item(project="OPS")) == ("all",)
+        assert router.streams_of(an_item(project=None)) == ("all",)
+
     def test_facts_that_differ_only_in_a_matched_property_are_told_apart(self) -> None:
         router = a_router(
             a_stream(name="a", match=Match(label=("a",))),

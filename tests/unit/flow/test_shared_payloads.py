@@ -38,13 +38,15 @@ def expected_of_github(event, payload):
     """The kind and state or status of each fact that a person would read out of the payload."""
     if event == "issues" and "pull_request" not in payload["issue"]:
         return [(ItemFact, payload["issue"]["state"])]
-    if event == "pull_request" and payload["action"] in {"opened", "reopened"}:
-        return [(ChangeFact, "opened")]
-    if event == "pull_request" and payload["action"] == "closed":
-        return [(ChangeFact, "merged" if payload["pull_request"]["merged"] else "abandoned")]
+    if event == "pull_request":
+        closed = "merged" if payload["pull_request"].get("merged") else "abandoned"
+        states = {"opened": "opened", "reopened": "opened", "closed": closed}
+        return [(ChangeFact, states[payload["action"]])] if payload["action"] in states else []
     if event == "deployment_status":
         states = {"success": "succeeded", "in_progress": "started"}
         return [(DeploymentFact, states[payload["deployment_status"]["state"]])]
+    if event == "release" and payload["action"] in {"released", "prereleased"}:
+        return [(DeploymentFact, "succeeded")]
     if event == "push" and payload["ref"] == f"refs/heads/{payload['repository']['default_branch']}":
         return [(ChangeFact, "merged")] * len(payload["commits"])
     return []

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flow.errors import Reason, Unauthorised
-from flow.signatures import BASIC, BEARER, SCHEMES, STANDARD_WEBHOOKS, verify
+from flow.instants import DAY
+from flow.signatures import BASIC, BEARER, SCHEMES, STANDARD_WEBHOOKS, secret_in_header, verify
 
 SHARED = Path(__file__).parents[3] / "../shared"
 VECTORS = SHARED / "payloads/signature-vectors.json"
 
 NOW = 1_795_340_000_000
 SECONDS = str(NOW // 1000)
-BODY = b'{"action": "opened"}'
+BODY = b'{"action": "opened", "webhookTimestamp": 1795340000000}'
 SECRET = "correct horse"
 CALLBACK = "https://gauge.example/webhooks/trello"
 
@@ -69,6 +70,9 @@ SENT = [
     pytest.param(SCHEMES["buildkite"], SECRET, {"x-buildkite-token": SECRET}, id="buildkite-token"),
     pytest.param(SCHEMES["alertmanager"], SECRET, {"authorization": f"Bearer {SECRET}"}, id="bearer"),
     pytest.param(SCHEMES["azure-devops"], BASIC_SECRET, BASIC_HEADERS, id="basic"),
+    pytest.param(SCHEMES["jenkins"], SECRET, {"authorization": f"Bearer {SECRET}"}, id="shared-as-bearer"),
+    pytest.param(SCHEMES["argocd"], BASIC_SECRET, BASIC_HEADERS, id="shared-as-basic"),
+    pytest.param(secret_in_header("x-gauge"), SECRET, {"x-gauge": SECRET}, id="header"),
     pytest.param(SCHEMES["bitbucket-datacenter"], BASIC_SECRET, BASIC_HEADERS, id="bitbucket-datacenter"),
 ]
 
@@ -115,6 +119,49 @@ class TestEveryScheme:
 @pytest.mark.parametrize(("scheme", "secret", "headers"), SIGNED)
 def test_a_changed_body_is_refused(scheme, secret, headers):
     assert refusal(scheme, [secret], headers, BODY + b" ") is Reason.BAD_SIGNATURE
+
+
+@pytest.mark.parametrize(("scheme", "secret", "headers"), SIGNED)
+def test_a_truncated_or_reserialised_body_is_refused(scheme, secret, headers):
+    document = json.loads(BODY)
+    for body in (
+        b"",
+        BODY[:-1],
+        json.dumps(document, indent=1).encode(),
+        json.dumps(document, sort_keys=True).encode() + b"\n",
+    ):
+        assert refusal(scheme, [secret], headers, body) is Reason.BAD_SIGNATURE
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{\n    "title": "Zahlung über 5 €",\n    "webhookTimestamp": 1795340000000\n}\n'.encode(),
+        b'{"title":"\\u00fcber","webhookTimestamp":1795340000000}',
+        b'\xef\xbb\xbf{"title":"with a byte order mark"}',
+        b"payload=%7B%22title%22%3A%22of+a+form%22%7D",
+    ],
+)
+def test_the_bytes_are_signed_and_not_what_they_mean(body):
+    verify(SCHEMES["github"], [SECRET], {"x-hub-signature-256": f"sha256={hexed(body)}"}, body, NOW)
+    assert refusal(SCHEMES["github"], [SECRET], {"x-hub-signature-256": f"sha256={hexed(body)}"}, body + b"\n")
+
+
+@pytest.mark.parametrize(("offset", "accepted"), [(0, True), (-DAY, True), (-DAY - 1, False), (DAY + 1, False)])
+def test_pitfall_linears_retries_after_hours_pass_but_old_deliveries_do_not(offset, accepted):
+    body = json.dumps({"webhookTimestamp": NOW + offset}).encode()
+    headers = {"linear-signature": hexed(body)}
+    if accepted:
+        verify(SCHEMES["linear"], [SECRET], headers, body, NOW)
+    else:
+        assert refusal(SCHEMES["linear"], [SECRET], headers, body) is Reason.OLD_TIMESTAMP
+
+
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"", b"{", b'{"webhookTimestamp": null}', b'{"webhookTimestamp": "soon"}', b"[" * 100_000]
+)
+def test_a_body_that_does_not_say_when_it_was_sent_is_refused(body):
+    assert refusal(SCHEMES["linear"], [SECRET], {"linear-signature": hexed(body)}, body) is Reason.OLD_TIMESTAMP
 
 
 def test_an_empty_body_signed_with_an_empty_key_is_refused():

@@ -50,11 +50,12 @@ def test_the_answer_has_the_keys_of_the_contract_in_its_order():
     found = told(Stream("s", STAGES), {})
     assert list(found) == [
         "stream", "at", "window", "wip", "throughput", "reopened", "cycle_time", "lead_time", "flow_efficiency",
-        "value_delivered", "by_type", "targets", "stages",
+        "value_delivered", "percent_complete_accurate", "handoffs", "by_type", "targets", "stages",
     ]  # fmt: skip
     assert list(found["stages"][0]) == [
         "stage", "kind", "wip", "wip_limit", "queue_depth", "blocked", "oldest_age", "items_over_sle", "arrivals",
-        "departures", "rework", "percent_complete_accurate", "blocked_time", "time", "bottleneck",
+        "departures", "rework", "percent_complete_accurate", "handoffs", "blocked_time", "time", "bottleneck",
+        "value_waiting", "cost_of_delay", "valued_items",
     ]  # fmt: skip
 
 

@@ -33,14 +33,20 @@ def test_an_observation_at_a_bound_counts_below_it() -> None:
     assert (histogram.counts, histogram.total) == ([1, 2, 1], 6.6)
 
 
-@given(st.lists(st.integers(min_value=0, max_value=10**9).map(lambda duration: duration / 1000)))
-def test_many_at_once_count_as_one_by_one(seconds: list[float]) -> None:
+@given(st.integers(min_value=0, max_value=10**12), st.lists(st.integers(min_value=0, max_value=10**12)))
+def test_many_at_once_count_as_one_by_one(now: int, instants: list[int]) -> None:
     together, single = empty_histogram(DELAY_BUCKETS), empty_histogram(DELAY_BUCKETS)
-    together.observe_all(DELAY_BUCKETS, seconds)
-    for second in sorted(seconds):
-        single.observe(DELAY_BUCKETS, second)
+    together.observe_since(DELAY_BUCKETS, now, instants)
+    for instant in instants:
+        single.observe(DELAY_BUCKETS, max(0, now - instant) / 1000)
     assert together.counts == single.counts
     assert abs(together.total - single.total) < 1e-6 * (1 + single.total)
+
+
+def test_an_instant_at_a_bound_counts_below_it() -> None:
+    histogram = empty_histogram((0.1, 1.0))
+    histogram.observe_since((0.1, 1.0), 2000, [1899, 1900, 1000, 999, 2001])
+    assert (histogram.counts, histogram.total) == ([2, 2, 1], 2.202)
 
 
 def test_sources_add_up_and_keep_the_newest_event() -> None:

@@ -19,6 +19,7 @@ from service.problems import MEDIA_TYPE
 from service.reader import StateReader
 
 OPEN = {"/healthz", "/readyz"}
+LIVE = "/v1/live"
 
 
 def api() -> Any:
@@ -42,7 +43,10 @@ def test_all_routes_of_the_design_are_there():
     stream = "/v1/streams/{stream}"
     assert set(PATHS) == OPEN | {
         "/v1/streams", stream, f"{stream}/stages/{{stage}}", f"{stream}/items", f"{stream}/items/{{item}}",
-        f"{stream}/cumulative-flow", "/v1/deliveries", "/v1/dead-letters",
+        f"{stream}/stages/{{stage}}/wsjf", f"{stream}/ageing", f"{stream}/measures", f"{stream}/forecast",
+        f"{stream}/cumulative-flow", f"{stream}/unmapped-statuses",
+        "/v1/bottlenecks", "/v1/deliveries", "/v1/dead-letters",
+        "/v1/live",
     }  # fmt: skip
     assert DOCUMENT["info"]["version"] == "1.2.3"
 
@@ -51,8 +55,12 @@ def test_all_routes_of_the_design_are_there():
 def test_every_operation_is_described_with_an_example(path, operation):
     assert operation["description"]
     assert operation["tags"]
-    shape = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-    assert DOCUMENT["components"]["schemas"][shape]["examples"]
+    content = operation["responses"]["200"]["content"]
+    if path == LIVE:
+        assert content["text/event-stream"]["example"].startswith("event: hello\n")
+    else:
+        shape = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        assert DOCUMENT["components"]["schemas"][shape]["examples"]
     assert all(parameter.get("description") for parameter in operation.get("parameters", []))
 
 
@@ -62,7 +70,7 @@ def test_every_error_is_documented_as_a_problem(path, operation):
     if path in OPEN:
         return
     assert {"401", "422", "503"} <= set(errors)
-    assert ("404" in errors) == ("{" in path)
+    assert ("404" in errors) == ("{" in path or path == LIVE)  # its stream is a parameter
     for answer in errors.values():
         assert list(answer["content"]) == [MEDIA_TYPE]
     assert operation["security"] == [{"HTTPBearer": []}]

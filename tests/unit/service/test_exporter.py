@@ -20,9 +20,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from flow import lanes, vector
+from flow.adapters import ADAPTERS
 from flow.buckets import stage_edges
 from flow.catalogue import METRICS, SAMPLES
-from flow.definitions import Definitions, Match, ServiceLevel, Stage, Stream
+from flow.definitions import Definitions, LaneTargets, Match, ServiceLevel, Stage, Stream
 from flow.errors import Unauthorised
 from flow.histogram import bin_of
 from flow.instants import DAY, HOUR, MINUTE, SECOND
@@ -39,6 +40,10 @@ from service.snapshots import STALE_AFTER, Alarm, Snapshot, StreamSnapshot
 
 NOW = 1_795_305_600_500
 TOKEN = "open sesame"
+LANE_TARGETS = (
+    LaneTargets(("mail",), ("production",)),
+    LaneTargets(change_fail_rate=0.15, failed_deployment_recovery_time=4 * HOUR),
+)
 
 Labelled = frozenset[tuple[str, str]]
 Samples = dict[tuple[str, Labelled], float]
@@ -72,6 +77,7 @@ def a_snapshot(*streams: StreamSnapshot, **overrides: Any) -> Snapshot:
         "lanes_left_out": 0,
         "letters": {},
         "lag": {},
+        "lag_ages": {},
         "workers": {},
         "sources": {},
         "alarms": {},
@@ -90,16 +96,20 @@ def everything() -> Snapshot:
         type_key(0, vector.ACTIVE_TIME): HOUR,
         type_key(0, vector.CYCLE_TIME_BINS + bin_of(2 * HOUR)): 2,
     }
-    stream = a_stream_snapshot(a_stream(labels={"train": 'a "b"\\\n'}), totals=totals, windows={"7d": counted})
+    targets = {"cycle_time_p85": 10 * DAY, "lead_time_p50": 9 * DAY, "flow_efficiency": 0.4}
+    targets |= {"throughput_per_week": 12, "value_per_week": 40, "wip": 5}
+    stream = a_stream(labels={"train": 'a "b"\\\n'}, targets=targets)
     lane = {lanes.SUCCEEDED: 4, lanes.LEAD_TIME_BUCKETS + 3: 2, lanes.LEAD_TIME: 2_500}
-    counts = {"facts|jira": 5, "late|jira": 1, "duplicates|jira": 2, "unmapped|Waiting | for you": 3}
+    lane |= {lanes.OPEN_FAILURES: 1, lanes.OPEN_SINCE: NOW - HOUR}
+    counts = {"facts|jira": 5, "late|jira": 1, "duplicates|jira": 2, "unmapped|jira|Waiting | for you": 3}
     return a_snapshot(
-        stream,
+        a_stream_snapshot(stream, totals=totals, windows={"7d": counted}),
         a_stream_snapshot(a_stream("other-web")),
         monitor={"web": Counts("1", counts)},
         lanes={lane_name('ser"vice\\', "pro\nduction"): lane},
         letters={"jira|no_stream": 2},
         lag={0: 0, 1: 12},
+        lag_ages={0: 0, 1: 2500},
         workers={"worker-1": WorkerMetrics(at=NOW, started_at=NOW - HOUR, commits=3)},
         sources={"jira": SourceMetrics(last_at=NOW - MINUTE)},
         alarms={"web": [Alarm("develop", "slowdown", 1.25, True)]},
@@ -109,7 +119,7 @@ def everything() -> Snapshot:
 def an_exporter(snapshot: Snapshot | None, now: int = NOW, registry: CollectorRegistry | None = None) -> Exporter:
     definitions = Definitions({"web": a_stream(), "other-web": a_stream("other-web")})
     if snapshot is not None and snapshot.streams:
-        definitions = Definitions({name: stream.stream for name, stream in snapshot.streams.items()})
+        definitions = Definitions({name: stream.stream for name, stream in snapshot.streams.items()}, LANE_TARGETS)
     return Exporter(lambda: snapshot, definitions, registry or CollectorRegistry(), lambda: now, "1.2.3")
 
 
@@ -247,7 +257,8 @@ def test_a_done_stage_has_departures_but_neither_wip_nor_a_time() -> None:
     samples = plain(a_snapshot(a_stream_snapshot(a_stream(), totals=totals)))
     assert value(samples, "flow_stage_departures_total", stream="web", stage="done") == 2
     of_done = {name for name, labels in samples if ("stage", "done") in labels}
-    assert of_done == {"flow_stage_arrivals_total", "flow_stage_departures_total", "flow_stage_rework_total"}
+    counters = {"flow_stage_arrivals_total", "flow_stage_departures_total", "flow_stage_rework_total"}
+    assert of_done == counters | {"flow_stage_position"}
 
 
 def test_limits_and_expectations_are_shown_where_they_are_defined() -> None:
@@ -256,8 +267,32 @@ def test_limits_and_expectations_are_shown_where_they_are_defined() -> None:
     assert value(samples, "flow_stage_wip_limit", **develop) == 3
     assert value(samples, "flow_stage_items_over_sle", **develop) == 2
     assert value(samples, "flow_stage_sle_seconds", **develop, quantile="0.85") == 36 * 3600
+    assert value(samples, "flow_stage_sle_ratio", **develop) == 0.85
     names = {name for name, labels in samples if ("stage", "backlog") in labels}
     assert names.isdisjoint({"flow_stage_wip_limit", "flow_stage_items_over_sle", "flow_stage_sle_seconds"})
+
+
+def test_stages_say_their_place_in_the_stream() -> None:
+    samples = plain(a_snapshot(a_stream_snapshot(a_stream())))
+    places = [
+        value(samples, "flow_stage_position", stream="web", stage=name) for name in ("backlog", "develop", "done")
+    ]
+    assert places == [0, 1, 2]
+
+
+def test_targets_are_shown_in_base_units_and_only_where_they_are_set() -> None:
+    targets = {"cycle_time_p85": 10 * DAY, "cycle_time_p50": 4 * DAY, "flow_efficiency": 0.4, "wip": 5}
+    web = a_stream_snapshot(a_stream(targets=targets))
+    samples = plain(a_snapshot(web, a_stream_snapshot(a_stream("bare"))))
+    cycle_times = [
+        value(samples, "flow_cycle_time_target_seconds", stream="web", quantile=share) for share in ("0.5", "0.85")
+    ]
+    assert cycle_times == [4 * 86400, 10 * 86400]
+    assert value(samples, "flow_efficiency_target_ratio", stream="web") == 0.4
+    assert value(samples, "flow_load_target_items", stream="web") == 5
+    names = {name for name, labels in samples if "_target_" in name and ("stream", "bare") in labels}
+    assert not names
+    assert "flow_lead_time_target_seconds" not in {name for name, _ in samples}
 
 
 def test_queue_depth_is_the_wip_of_queues_only() -> None:
@@ -338,6 +373,30 @@ def test_a_source_that_nothing_names_is_other() -> None:
     assert value(samples, "streamgauge_dead_letters_total", source="jira", reason="other") == 1
 
 
+def test_whatever_may_be_counted_of_a_source_starts_at_zero() -> None:
+    samples = plain(a_snapshot(a_stream_snapshot(a_stream(match=Match(source=("acme",))))))
+    for source in ("acme", *ADAPTERS, "other"):
+        assert value(samples, "streamgauge_facts_total", source=source) == 0
+        assert value(samples, "streamgauge_unmapped_statuses_total", source=source) == 0
+        assert value(samples, "streamgauge_dead_letters_total", source=source, reason="no_stream") == 0
+
+
+def test_the_definitions_alone_decide_how_many_samples_there_are() -> None:
+    def sent(count: int) -> dict[str, Any]:
+        kinds = ("facts", "late", "duplicates", "unmapped")
+        said = {f"{kind}|evil-{number}": 1 for kind in kinds for number in range(count)}
+        return {
+            "monitor": {"web": Counts("1", said), "@deliveries": Counts("1", said)},
+            "letters": {f"evil-{number}|reason-{number}": 1 for number in range(count)},
+            "sources": {f"evil-{number}": SourceMetrics(last_at=NOW) for number in range(count)},
+            "alarms": {f"evil-{number}": [Alarm("evil", "slowdown", 1, True)] for number in range(count)},
+        }
+
+    stream = a_stream_snapshot(a_stream(), totals={type_key(90, vector.COMPLETIONS): 3, stage_key(70, 0): 2})
+    few, many = (plain(a_snapshot(stream, **sent(count))) for count in (1, 500))
+    assert set(few) == set(many)
+
+
 def test_facts_of_several_streams_add_up_by_source() -> None:
     monitor = {"web": Counts("1", {"late|jira": 2}), "@deliveries": Counts("1", {"late|jira": 3, "facts|jira": 1})}
     samples = plain(a_snapshot(a_stream_snapshot(a_stream()), monitor=monitor))
@@ -345,12 +404,12 @@ def test_facts_of_several_streams_add_up_by_source() -> None:
     assert value(samples, "streamgauge_facts_total", source="jira") == 1
 
 
-@pytest.mark.parametrize(("sources", "shown"), [(("jira",), "jira"), (("jira", "linear"), "other"), ((), "other")])
-def test_unmapped_statuses_belong_to_the_one_source_of_their_stream(sources: tuple[str, ...], shown: str) -> None:
-    stream = a_stream(match=Match(source=sources))
-    monitor = {"web": Counts("1", {"unmapped|Waiting": 2, "unmapped|On | hold": 1})}
-    samples = plain(a_snapshot(a_stream_snapshot(stream), monitor=monitor))
-    assert value(samples, "streamgauge_unmapped_statuses_total", source=shown) == 3
+def test_unmapped_statuses_belong_to_the_source_that_told_them() -> None:
+    stream = a_stream(match=Match(source=("jira", "linear")))
+    counts = {"unmapped|jira|Waiting": 2, "unmapped|jira|On | hold": 1, "unmapped|linear|Waiting": 4, "unmapped||?": 8}
+    samples = plain(a_snapshot(a_stream_snapshot(stream), monitor={"web": Counts("1", counts)}))
+    shown = [value(samples, "streamgauge_unmapped_statuses_total", source=name) for name in ("jira", "linear", "other")]
+    assert shown == [3, 4, 8]
 
 
 def test_sources_of_workers_are_bounded_too() -> None:
@@ -379,10 +438,33 @@ def test_a_lane_has_its_outcomes_times_and_rework() -> None:
     assert value(samples, f"{recovery}_sum", **lane) == 61.5
 
 
+def test_a_lane_has_the_targets_of_the_first_entry_that_fits() -> None:
+    named = [("checkout", "production"), ("mail", "production"), ("mail", "staging")]
+    samples = plain(a_snapshot(a_stream_snapshot(a_stream()), lanes={lane_name(*lane): {} for lane in named}))
+    found = [
+        value(samples, name, service=service, environment=environment)
+        for service, environment in named
+        for name in ("delivery_change_fail_rate_target_ratio", "delivery_recovery_target_seconds")
+    ]
+    assert found == [0.15, 4 * 3600, None, None, 0.15, 4 * 3600]
+
+
+def test_a_lane_says_how_many_failures_are_open_and_since_when() -> None:
+    open_since = {lanes.OPEN_FAILURES: 2, lanes.OPEN_SINCE: NOW - HOUR}
+    samples = plain(a_snapshot(lanes={lane_name("a", "production"): open_since, lane_name("b", "production"): {}}))
+    oldest = "delivery_oldest_open_failure_timestamp_seconds"
+    of_a, of_b = ({"service": name, "environment": "production"} for name in ("a", "b"))
+    assert value(samples, "delivery_open_failures", **of_a) == 2
+    assert value(samples, oldest, **of_a) == (NOW - HOUR) / 1000
+    assert value(samples, "delivery_open_failures", **of_b) == 0
+    assert value(samples, oldest, **of_b) is None
+
+
 def test_lanes_beyond_the_bound_are_left_out_and_none_comes_and_goes() -> None:
     chosen = ChosenLanes(2)
     assert chosen.of(["c", "b"]) == ["c", "b"]
     assert chosen.of(["a", "b", "c"]) == ["b", "c"]
+    assert chosen.of(["a", "c", "d"]) == ["a", "c"], "one that is gone makes room"
 
 
 def test_what_a_worker_counted_stays_when_it_is_gone_or_starts_anew() -> None:
@@ -532,3 +614,20 @@ async def test_the_page_can_only_be_read() -> None:
 )
 def test_the_weight_of_a_header_entry(header: str, name: str, expected: float) -> None:
     assert quality(header, name) == expected
+
+
+def test_the_rendering_thread_lets_webhooks_through_before_each_stream_that_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    breaths: list[float] = []
+    monkeypatch.setattr("service.exporter.time.sleep", breaths.append)
+    snapshots = [a_snapshot(a_stream_snapshot(a_stream()), a_stream_snapshot(a_stream("other-web")))]
+    definitions = Definitions({"web": a_stream(), "other-web": a_stream("other-web")})
+    exporter = Exporter(lambda: snapshots[-1], definitions, CollectorRegistry(), lambda: NOW, "1.2.3")
+    exporter.render(False)
+    assert len(breaths) == 2
+    assert 0 < min(breaths) <= max(breaths) < 0.001
+    changed = {**snapshots[0].streams, "web": a_stream_snapshot(a_stream(), totals={stage_key(0, 0): 1})}
+    snapshots.append(replace(snapshots[0], streams=changed))
+    exporter.render(False)
+    assert len(breaths) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from service.http_protocol import GatheringTransport
 
@@ -13,6 +14,8 @@ class Real:
     def __init__(self):
         self.sent = []
         self.closed = False
+        self.aborted = False
+        self.not_taken = 0
 
     def writelines(self, parts):
         assert not self.closed
@@ -23,6 +26,12 @@ class Real:
 
     def close(self):
         self.closed = True
+
+    def abort(self):
+        self.aborted = True
+
+    def get_write_buffer_size(self):
+        return self.not_taken
 
     def get_extra_info(self, name):
         return name
@@ -68,3 +77,30 @@ async def test_closing_sends_what_waits_and_a_lost_connection_is_left_alone():
     await asyncio.sleep(0)
     assert real.sent == [b"last words"]
     assert transport.get_extra_info("peername") == "peername"
+
+
+class Loop:
+    """Keeps what is to be done later."""
+
+    def __init__(self):
+        self.later = []
+
+    def call_soon(self, callback):
+        pass
+
+    def call_later(self, seconds, callback):
+        self.later.append((seconds, callback))
+
+
+def test_a_peer_that_takes_nothing_can_not_keep_a_closed_connection():
+    real: Any = Real()
+    loop: Any = Loop()
+    GatheringTransport(real, loop).close()
+    assert loop.later == []
+    real.not_taken = 4_000
+    GatheringTransport(real, loop).close()
+    [(seconds, give_up)] = loop.later
+    assert 1 <= seconds <= 60
+    assert not real.aborted
+    give_up()
+    assert real.aborted

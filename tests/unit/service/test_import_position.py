@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from flow.errors import SettingsError
-from service.import_position import Position, PositionFile, cache_folder
+from service.import_position import Position, PositionFile
 from service.import_rows import ImportFile
+from service.kept_position import cache_folder
 
 FILE = ImportFile(Path("log.csv"), "log.csv", "/data/log.csv", "100:1", "csv")
 

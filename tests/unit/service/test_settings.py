@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flow.adapters import ADAPTERS
 from flow.errors import SettingsError
 from flow.instants import DAY, HOUR, SECOND
 from service.api_client import TOKEN_VARIABLE
@@ -199,3 +200,70 @@ def test_what_is_no_size_is_refused(text):
 
 def test_a_hyphen_is_an_underscore_in_a_variable():
     assert environment_name(("sources", "azure-devops", "secret")) == "STREAMGAUGE_SOURCES__AZURE_DEVOPS__SECRET"
+
+
+def test_a_source_may_prove_itself_by_a_header_or_by_its_address():
+    settings = load(
+        SOURCES__JENKINS__SECRET=SECRET,
+        SOURCES__JENKINS__HEADER="X-Gauge",
+        SOURCES__JIRA__SECRET=SECRET,
+        SOURCES__JIRA__TOKEN_IN_URL="true",
+        SOURCES__TRELLO__SECRET=SECRET,
+        SOURCES__TRELLO__CALLBACK_URL="https://gauge.example/webhooks/trello",
+        SOURCES__LINEAR__SECRET=SECRET,
+    )
+    schemes = settings.source_schemes()
+    assert (schemes["jenkins"].header, schemes["jenkins"].algorithm) == ("x-gauge", None)
+    assert (schemes["jira"].header, schemes["jira"].algorithm) == (":token", None)
+    assert schemes["trello"].url == "https://gauge.example/webhooks/trello"
+    assert schemes["linear"] == ADAPTERS["linear"].signature
+
+
+def test_asana_needs_no_secret_when_it_may_tell_one():
+    settings = load(SOURCES__ASANA__HANDSHAKE_TOKEN=SECRET)
+    assert settings.source_secrets() == {"asana": ()}
+    assert settings.handshake_tokens() == {"asana": SECRET}
+    assert SECRET not in "".join(entry.value for entry in settings.describe())
+
+
+@pytest.mark.parametrize(
+    ("environment", "variable"),
+    [
+        ({"SOURCES__TRELLO__SECRET": SECRET}, "SOURCES__TRELLO__CALLBACK_URL"),
+        ({"SOURCES__GITHUB__HEADER": "x-a"}, "SOURCES__GITHUB__SECRET"),
+        (
+            {"SOURCES__GITHUB__SECRET": SECRET, "SOURCES__GITHUB__HANDSHAKE_TOKEN": "t"},
+            "SOURCES__GITHUB__HANDSHAKE_TOKEN",
+        ),
+        (
+            {"SOURCES__JIRA__SECRET": SECRET, "SOURCES__JIRA__HEADER": "x-a", "SOURCES__JIRA__TOKEN_IN_URL": "true"},
+            "SOURCES__JIRA__HEADER",
+        ),
+        ({"SOURCES__JIRA__SECRET": SECRET, "SOURCES__JIRA__HEADER": "x a:"}, "SOURCES__JIRA__HEADER"),
+        ({"SOURCES__JIRA__SECRET": SECRET, "SOURCES__JIRA__CALLBACK_URL": "https://x"}, "SOURCES__JIRA__CALLBACK_URL"),
+        (
+            {"SOURCES__TRELLO__SECRET": SECRET, "SOURCES__TRELLO__CALLBACK_URL": "gauge"},
+            "SOURCES__TRELLO__CALLBACK_URL",
+        ),
+        ({"SOURCES__JIRA__SECRET": SECRET, "SOURCES__JIRA__HEADER_FILE": "/x"}, "SOURCES__JIRA__HEADER_FILE"),
+    ],
+)
+def test_what_a_source_can_not_mean_is_a_mistake(environment, variable):
+    with pytest.raises(SettingsError) as error:
+        load(**environment)
+    assert any(problem.startswith(f"STREAMGAUGE_{variable}:") for problem in error.value.problems)
+    assert SECRET not in error.value.message
+
+
+def test_the_spool_is_in_the_data_folder_unless_told_otherwise_or_off():
+    assert str(load(DATA="/data").spool_folder()) == "/data/spool"
+    assert str(load(DATA="/data", SPOOL__FOLDER="/spool").spool_folder()) == "/spool"
+    assert load(SPOOL__FOLDER="/spool", SPOOL__MAX_SIZE="0").spool_folder() is None
+    assert load(SPOOL__MAX_SIZE="1GB").spool.max_size == 1_000_000_000
+
+
+def test_a_webhook_never_waits_as_long_as_the_most_impatient_sender():
+    assert load().ingest_bounds().webhook_within == 3 * SECOND
+    assert load(INGEST__WEBHOOK_WITHIN="2s").ingest_bounds().webhook_within == 2 * SECOND
+    [problem] = problems(INGEST__WEBHOOK_WITHIN="5s")
+    assert problem == "STREAMGAUGE_INGEST__WEBHOOK_WITHIN: must be at most 4s"

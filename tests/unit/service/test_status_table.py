@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from rich.console import Console
 
-from service.status_table import View, render, short_duration, title_of
+from service.status_table import View, render, short_duration, title_of, unmapped_line
 
 NO_TIMES = {"count": 0, "mean": None, "p50": None, "p85": None, "p95": None}
 
@@ -97,3 +97,38 @@ def test_fresh_figures_come_without_a_warning(view):
 def test_durations_have_at_most_two_units():
     texts = [short_duration(seconds) for seconds in (9.94, 9.96, 59.6, 3599.6, 3600, 86399, 86400 * 400)]
     assert texts == ["9.9s", "10s", "1m0s", "1h0m", "1h0m", "23h59m", "400d0h"]
+
+
+def unmapped(*names, facts=1, stream="checkout"):
+    return {stream: [{"source": "jira", "status": name, "facts": facts} for name in names]}
+
+
+def test_statuses_that_belong_to_no_stage_are_named_in_one_line_below_the_table():
+    lines = text_of(View([FULL], unmapped=unmapped("Waiting", "On hold", facts=1200)), 120).splitlines()
+    [line] = [line.strip() for line in lines if "no stage" in line]
+    assert line == "2 statuses belong to no stage: Waiting (1,200 facts), On hold (1,200 facts)"
+    assert lines.index(line) > max(number for number, text in enumerate(lines) if "review" in text)
+
+
+def test_nothing_is_said_of_a_stream_whose_statuses_all_belong_to_stages():
+    assert "no stage" not in text_of(View([FULL], unmapped={"checkout": []}))
+    assert "no stage" not in text_of(View([FULL], unmapped=unmapped("Waiting", stream="other")))
+
+
+def test_one_status_is_one_and_of_many_only_some_are_named():
+    assert unmapped_line(unmapped("Held")["checkout"]) == "1 status belongs to no stage: Held (1 fact)"
+    many = unmapped_line(unmapped(*"ABCDEFG")["checkout"])
+    assert many == f"7 statuses belong to no stage: {', '.join(f'{name} (1 fact)' for name in 'ABCDE')}, …"
+
+
+def test_names_beyond_those_that_are_kept_are_counted_as_more():
+    line = unmapped_line(unmapped("Held", None)["checkout"])
+    assert line == "more than 1 statuses belong to no stage: Held (1 fact), …"
+
+
+def test_a_name_of_a_status_does_nothing_to_the_terminal():
+    shown = styled(View([FULL], unmapped=unmapped("\x1b[2J[red]gone\x07" + "x" * 100)))
+    assert "\x1b[2J" not in shown
+    assert "\x07" not in shown
+    assert "\\x1b[2J[red]gone\\x07x" in shown
+    assert "x" * 41 not in shown

@@ -197,6 +197,11 @@ def test_a_batch_tells_the_facts_of_all_its_events():
     assert sent([], batch) == Translation([], "an empty batch")
 
 
+def test_an_event_that_is_sent_again_has_the_same_id():
+    again = json.dumps(SERVICE, indent=2).encode()
+    assert only(again, {"content-type": "application/json", "x-attempt": "2"}).id == only(SERVICE).id == "/acme/ci/e-1"
+
+
 def test_another_cloudevent_is_not_understood_and_its_type_is_named():
     event = CloudEvent("1", "/acme", "com.acme.done", b"{}")
     assert not is_cdevent(event)

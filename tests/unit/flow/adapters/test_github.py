@@ -421,7 +421,7 @@ class TestWorkflowRuns:
 
 
 class TestDeliveries:
-    @pytest.mark.parametrize("event", ["ping", "star", "deployment", "projects_v2_item", "invented_next_year"])
+    @pytest.mark.parametrize("event", ["ping", "star", "deployment", "pull_request_review", "invented_next_year"])
     def test_an_event_of_no_interest_is_ignored_unread(self, event):
         assert ignored(event, b"not even JSON")
 

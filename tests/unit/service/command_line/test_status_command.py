@@ -16,6 +16,7 @@ class Service:
         self.lag: int | None = 0
         self.down: httpx.Response | None = None
         self.asked: list[str] = []
+        self.unmapped: list[dict[str, object]] = []
 
     def __call__(self, request):
         self.asked.append(str(request.url.raw_path.decode()))
@@ -25,6 +26,8 @@ class Service:
             return httpx.Response(200, json={"ready": True, "checks": {}, "lag_facts": self.lag})
         if request.url.path == "/v1/streams":
             return httpx.Response(200, json={"streams": [{"stream": "a"}, {"stream": "b/c"}]})
+        if request.url.path.endswith("/unmapped-statuses"):
+            return httpx.Response(200, json={"stream": "a", "statuses": self.unmapped})
         return httpx.Response(200, json={"stream": request.url.path})
 
     def watcher(self, stream=None):
@@ -39,10 +42,19 @@ def service():
 
 def test_all_streams_are_asked_for_or_the_one_that_is_named(service):
     service.watcher().read()
-    assert service.asked == ["/v1/streams", "/v1/streams/a?window=7d", "/v1/streams/b%2Fc?window=7d", "/readyz"]
+    streams = ["/v1/streams/a?window=7d", "/v1/streams/b%2Fc?window=7d"]
+    unmapped = ["/v1/streams/a/unmapped-statuses", "/v1/streams/b%2Fc/unmapped-statuses"]
+    assert service.asked == ["/v1/streams", *streams, *unmapped, "/readyz"]
     service.asked.clear()
     service.watcher("b/c").read()
-    assert service.asked == ["/v1/streams/b%2Fc?window=7d", "/readyz"]
+    assert service.asked == ["/v1/streams/b%2Fc?window=7d", "/v1/streams/b%2Fc/unmapped-statuses", "/readyz"]
+
+
+def test_statuses_that_belong_to_no_stage_are_known_by_stream(service):
+    service.unmapped = [{"source": "jira", "status": "Waiting", "facts": 2}]
+    watcher = service.watcher("a")
+    watcher.read()
+    assert watcher.view().unmapped == {"a": service.unmapped}
 
 
 def test_without_an_answer_the_last_figures_stay_and_grow_old(service):

@@ -1,0 +1,1 @@
+"""Faults on real processes, under load: what can be read afterwards is what a batch computation says."""

@@ -1,0 +1,176 @@
+"""Over Kafka as over Redis: whatever happens to workers and brokers, what is stored is what the oracle computes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from redis.asyncio import Redis
+
+from flow import keys
+from flow.definition_file import read_definitions
+from flow.facts import ItemFact
+from flow.instants import DAY, SECOND
+from service.command_line.composition import now
+from tests.integration.kafka_installation import KafkaInstallation
+from tests.integration.test_crash import DEFINITIONS, STATUSES, assert_equal_to_oracle, native
+from tests.servers.kafka import KafkaCluster
+
+pytestmark = [pytest.mark.needs_server("valkey"), pytest.mark.needs_server("whole-kafka"), pytest.mark.timeout(180)]
+
+ITEMS: Final = 400
+IN_ONE_POST: Final = 100
+OWNS_TWO: Final = r"partitions kept=\[\] new=\[\d, \d\]"
+KEEPS_TWO: Final = r"partitions kept=\[\d, \d\] new=\[\] gone=\[\d, \d\]"
+TAKES_TWO_MORE: Final = r"partitions kept=\[\d, \d\] new=\[\d, \d\]"
+STREAM: Final = read_definitions(DEFINITIONS).streams["checkout"]
+
+
+@pytest.fixture
+async def installation(tmp_path: Path, kafka_cluster: KafkaCluster, redis_url: str) -> AsyncIterator[KafkaInstallation]:
+    found = KafkaInstallation(tmp_path, kafka_cluster, redis_url, DEFINITIONS)
+    await found.create_topics()
+    yield found
+    await found.close()
+
+
+class Load:
+    """Posts, until it is told to stop, what items say that walk through the stages; `facts` is what it posted."""
+
+    def __init__(self, installation: KafkaInstallation, seed: int) -> None:
+        self.facts: list[ItemFact] = []
+        self._installation = installation
+        self._seed = seed
+        self._rng = random.Random(seed)
+        self._stage = [0] * ITEMS
+        self._since = now() - 10 * DAY
+        self._stopping = asyncio.Event()
+
+    async def run(self, pause: float = 0.05) -> None:
+        while not self._stopping.is_set():
+            await self.post(IN_ONE_POST)
+            await asyncio.sleep(pause)
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def post(self, count: int) -> None:
+        """Post so many facts, and return when they are acknowledged."""
+        facts = [self._fact() for _ in range(count)]
+        await self._installation.post("/v1/facts", [native(fact) for fact in facts])
+
+    def _fact(self) -> ItemFact:
+        rng, number = self._rng, len(self.facts)
+        item = rng.randrange(ITEMS)
+        self._stage[item] = max(0, self._stage[item] + rng.choice((1, 1, 1, 0, -1))) % len(STATUSES)
+        fact = ItemFact(
+            id=f"evt-{self._seed}-{number}",
+            source="acme",
+            item=f"CHK-{item}",
+            at=self._since + number * SECOND,
+            seq=number,
+            status=STATUSES[self._stage[item]],
+            project="CHK",
+            blocked=rng.random() < 0.1,
+        )
+        self.facts.append(fact)
+        return fact
+
+
+async def facts_read(redis: Redis) -> int:
+    """How many facts the workers have committed."""
+    offsets: list[Any] = [await redis.hget(keys.log_read(number), "aggregator") for number in range(4)]
+    return sum(int(offset or 0) for offset in offsets)
+
+
+async def until_more_is_read(redis: Redis, count: int) -> None:
+    """Return once the workers have committed so many facts more."""
+    wanted = await facts_read(redis) + count
+    async with asyncio.timeout(60):
+        while await facts_read(redis) < wanted:
+            await asyncio.sleep(0.02)
+
+
+async def test_what_was_posted_is_in_the_state_and_duplicates_count_once(
+    installation: KafkaInstallation, redis: Redis
+) -> None:
+    await installation.serve()
+    await installation.start_worker(1)
+    load = Load(installation, 1)
+    await load.post(3000)
+    await installation.post("/v1/facts", [native(fact) for fact in load.facts[500:1500]])
+    await installation.settled()
+    assert await facts_read(redis) == 4000
+    await assert_equal_to_oracle(redis, STREAM, load.facts)
+    assert await installation.metric("streamgauge_log_lag_facts") == {f'{{partition="{n}"}}': 0 for n in range(4)}
+    assert await installation.metric("streamgauge_log_lag_seconds") == {f'{{partition="{n}"}}': 0 for n in range(4)}
+    assert await installation.stop_worker(1) == 0
+    await load.post(10)
+    lag = await until_metric(installation, "streamgauge_log_lag_facts", lambda values: sum(values) == 10)
+    assert len(lag) == 4
+    await until_metric(installation, "streamgauge_log_lag_seconds", lambda values: max(values) > 0)
+
+
+async def until_metric(
+    installation: KafkaInstallation, name: str, holds: Callable[[Iterable[float]], bool]
+) -> dict[str, float]:
+    async with asyncio.timeout(30):
+        while not holds((found := await installation.metric(name)).values()):
+            await asyncio.sleep(0.1)
+    return found
+
+
+async def test_workers_share_the_partitions_and_take_over_from_each_other(
+    installation: KafkaInstallation, redis: Redis
+) -> None:
+    await installation.serve()
+    await installation.start_worker(1)
+    load = Load(installation, 2)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(load.run())
+        await until_more_is_read(redis, 500)
+        await installation.start_worker(2)
+        await installation.until_logged("aggregate-2", OWNS_TWO)
+        await until_more_is_read(redis, 500)
+        assert await installation.stop_worker(1) == 0
+        await installation.until_logged("aggregate-2", TAKES_TWO_MORE)
+        await until_more_is_read(redis, 500)
+        await installation.start_worker(3)
+        await installation.until_logged("aggregate-3", OWNS_TWO)
+        await installation.kill_worker(2)
+        await installation.until_logged("aggregate-3", TAKES_TWO_MORE)
+        await until_more_is_read(redis, 500)
+        load.stop()
+    await installation.settled()
+    await assert_equal_to_oracle(redis, STREAM, load.facts)
+    assert re.search(KEEPS_TWO, installation.logged("aggregate-1"))
+    assert "position_conflict" not in installation.logged("aggregate-1") + installation.logged("aggregate-3")
+
+
+async def test_a_paused_worker_that_wakes_up_after_its_partitions_moved_does_no_harm(
+    installation: KafkaInstallation, redis: Redis
+) -> None:
+    await installation.serve()
+    await installation.start_worker(1)
+    load = Load(installation, 3)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(load.run())
+        await until_more_is_read(redis, 500)
+        installation.send_signal(1, signal.SIGSTOP)
+        await installation.start_worker(2)
+        await installation.until_logged("aggregate-2", "partitions .*new=.0, 1, 2, 3.")
+        await until_more_is_read(redis, 500)
+        installation.send_signal(1, signal.SIGCONT)
+        await installation.until_logged("aggregate-2", KEEPS_TWO)
+        await until_more_is_read(redis, 500)
+        load.stop()
+    await installation.settled()
+    await assert_equal_to_oracle(redis, STREAM, load.facts)
+    assert await installation.stop_worker(1) == 0
+    assert await installation.stop_worker(2) == 0
