@@ -155,6 +155,7 @@ class Demo:
             f"Its tools go on posting: an hour of work takes {self._hour / SECOND:g} s. Soon reviews slow down.",
             "The table and the page show it. The bottleneck detector learns for 28 days first, and says so here.",
             "",
+            f"  live page          {url}/",
             f"  API documentation  {url}/docs",
             f"  metrics            {url}/metrics",
             "  the table as JSON:",
