@@ -222,6 +222,9 @@ async def tell(watched: Watched) -> None:
     await watched.installation.settled()
     await watched.until('increase(delivery_rework_deployments_total{service="shop"}[1m]) > 0')
     await watched.until('ALERTS{alertname="FlowWipLimitBreached",alertstate="firing"}')
+    await watched.until('count(flow_cycle_time_window_seconds{stream="checkout",window="1h"}) > 0')
+    await watched.until('max(flow_window_throughput_items{stream="checkout",window="1h"}) > 0')
+    await watched.until('min(count_over_time(flow_cycle_time_window_seconds{stream="checkout",window="1h"}[1m])) > 12')
 
 
 async def answer(watched: Watched, query: Asked) -> Sequence[Any]:
@@ -253,7 +256,9 @@ async def test_what_two_processes_tell_is_counted_once(watched: Watched) -> None
     assert await figure(watched, "flow-stage", "Oldest item") == pytest.approx(stages["review"]["oldest_age"], abs=60)
     assert await figure(watched, "flow-deliveries", "Open failures") == 1
     rate = await figure(watched, "flow-deliveries", "Change fail rate")
-    assert rate == pytest.approx(1.0, rel=0.05)  # of two deployments in the window, each was followed by an incident
+    # Of two deployments in the window, each was followed by an incident. Prometheus extrapolates both counters, and the
+    # one that began at 0 by less.
+    assert rate == pytest.approx(1.0, rel=0.1)
 
 
 async def figure(watched: Watched, uid: str, title: str, ref: str = "A") -> float:
