@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, cast
 
+from hiredis import pack_command
 from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import AskError, ClusterDownError, NoScriptError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -18,6 +19,8 @@ from consumers.nodes import nodes_of
 from flow.errors import PositionConflict
 
 Argument = str | bytes | int
+
+_packed = cast(Callable[[tuple[Argument, ...]], bytes], pack_command)  # the client's own packing is Python, and slow
 
 _CHUNK: Final = 4000
 """Arguments of one command inside the script: Lua can't unpack more than about 8,000 values."""
@@ -107,7 +110,7 @@ class Committer:
         return sent
 
     async def _write(self, connection: Any, commits: Sequence[Commit]) -> None:
-        await connection.send_packed_command(connection.pack_commands([self._words(each) for each in commits]))
+        await connection.send_packed_command([_packed(self._words(each)) for each in commits])
 
     async def _answered(self, sent: Sequence[_Sent]) -> None:
         """Hear all nodes out before any of their errors is raised: no connection is left with an answer in it."""

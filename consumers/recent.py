@@ -33,7 +33,7 @@ class Recent(Generic[Key, Value]):
     def held(self, keys: Iterable[Key]) -> dict[Key, Value]:
         """Those of the entries that are held, which are now the most recently used."""
         entries = self._entries
-        found = {key: entries[key] for key in keys if key in entries}
+        found = {key: entry for key in keys if (entry := entries.get(key)) is not None}
         for key in found:
             entries.move_to_end(key)
         return found

@@ -31,6 +31,7 @@ MonitorCounts = dict[str, int]
 _encode = msgspec.msgpack.Encoder().encode
 _decode_counts: Final[msgspec.msgpack.Decoder[MonitorCounts]] = msgspec.msgpack.Decoder(MonitorCounts)
 _source_of = attrgetter("source")
+_item_of = attrgetter("item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +208,9 @@ class StreamState:
 
     def in_memory(self, facts: Sequence[ItemFact | SignalFact]) -> tuple[dict[str, Item], list[str]]:
         """The items of these facts that are in memory, and the names of the others, for `read_in`."""
-        names = {fact.item for fact in facts}
+        names = set(map(_item_of, facts))
         held = self._items.held(names)
-        missing = [name for name in names if name not in held]
+        missing = list(names - held.keys())
         self.found_and_read = len(held), len(missing)
         return held, missing
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
-HOT: Final = ("cells", "counters", "fold", "histogram", "tally", "timeline", "vector", "walk")
+HOT: Final = ("cells", "counters", "fold", "histogram", "moves", "tally", "timeline", "vector", "walk")
 
 
 def main() -> None:

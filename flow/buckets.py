@@ -5,6 +5,7 @@ A threshold that is not a bucket's bound can't be asked for in PromQL, so each S
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from flow.definitions import Stage, Stream
@@ -40,3 +41,18 @@ def target_edges(stream: Stream, measure: str) -> list[int]:
     """Upper bounds for `cycle_time` or `lead_time` of the stream, in milliseconds, ascending, without +Inf."""
     objectives = [round(value) for name, value in stream.targets.items() if name.startswith(f"{measure}_p")]
     return sorted({*COMMON, *objectives})
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Upper bounds of all buckets of one stream, in milliseconds, ascending, without +Inf. `stages` by index."""
+
+    stages: list[list[int]]
+    cycle_time: list[int]
+    lead_time: list[int]
+
+
+def edges_of(stream: Stream) -> Edges:
+    """The edges for everything that is timed in the stream."""
+    stages = [stage_edges(stage) for stage in stream.stages]
+    return Edges(stages, target_edges(stream, "cycle_time"), target_edges(stream, "lead_time"))

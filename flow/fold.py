@@ -7,6 +7,7 @@ before it is taken out and the one after it put in. Counters only grow: of a cor
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -16,11 +17,14 @@ from flow.counters import Contribution, gained, note_amounts, note_step
 from flow.definitions import Stream
 from flow.entries import Entry, Flags, encode
 from flow.facts import ItemFact, SignalFact
-from flow.tally import Tally
+from flow.moves import BatchTally, NoTally, StepTally
 from flow.timeline import APPENDED, LATE, NOTHING_SAID, Timeline
 from flow.vector import Vector
 from flow.walk import NOWHERE, Walk, Walker
 from flow.worth import Worth
+
+_astuple: Final = msgspec.structs.astuple
+_encode: Final = encode
 
 
 class Item:
@@ -78,7 +82,7 @@ class Fold:
     def begin(self, now: int) -> None:
         """Start a batch at this instant: it decides which cells are still kept."""
         self._now = now
-        self._tally = Tally(now, self._retention)
+        self._tally = BatchTally(now, self._retention, self.walker.edges)
         self._corrections = Changes()
         self._touched = {}
         self._unmapped = {}
@@ -90,7 +94,7 @@ class Fold:
     def load_item(self, row: bytes) -> Item:
         """An item from its stored timeline. Raises msgspec.DecodeError on a row that is not one."""
         timeline = Timeline.unpack(row)
-        walk = self._replay(timeline, Tally(self._now, self._retention))
+        walk = self._replay(timeline, NoTally(self.walker.edges))
         item = Item(timeline, walk)
         self._show(item)
         return item
@@ -101,8 +105,8 @@ class Fold:
             (
                 identifier, source, _, at, seq, word, blocked, deleted, labels, project, item_type, team,
                 title, url, value, criticality, risk_reduction, size,
-            ) = msgspec.structs.astuple(fact)  # fmt: skip
-            about = encode((source, project, item_type, title, url, value, criticality, risk_reduction, size))
+            ) = _astuple(fact)  # fmt: skip
+            about = _encode((source, project, item_type, title, url, value, criticality, risk_reduction, size))
             flags = None
             if blocked is not None or deleted is not None or labels is not None or team is not None:
                 flags = Flags(False, None, blocked, deleted, labels, team)
@@ -149,6 +153,7 @@ class Fold:
     def take(self) -> Changes:
         """The changes since `begin`. Items now show their new place."""
         changes = self._corrections
+        self._tally.settle()
         vector.add(changes.totals, self._tally.counters())
         for cell, delta in self._tally.cells.items():
             vector.add(changes.cells.setdefault(cell, {}), delta)
@@ -216,7 +221,7 @@ class Fold:
         item.worth = self._waiting(walk) if walk.worth is not None else None
 
     def _correct(self, item: Item, entry: Entry, about: bytes) -> None:
-        before, after = Tally(self._now, self._retention), Tally(self._now, self._retention)
+        before, after = self._step_tally(), self._step_tally()
         _, had = self._account(item.timeline, before)
         item.timeline.insert(entry, about)
         item.walk, has = self._account(item.timeline, after)
@@ -227,7 +232,10 @@ class Fold:
             vector.subtract(changes.cells.setdefault(cell, {}), delta)
         vector.add(changes.totals, gained(had, has))
 
-    def _account(self, timeline: Timeline, tally: Tally) -> tuple[Walk, Contribution]:
+    def _step_tally(self) -> StepTally:
+        return StepTally(self._now, self._retention, self.walker.edges)
+
+    def _account(self, timeline: Timeline, tally: StepTally) -> tuple[Walk, Contribution]:
         """As `_replay`, with what it is that counters count."""
         walker, counted = self.walker, Contribution()
         walk = walker.start()
@@ -241,7 +249,7 @@ class Fold:
         note_amounts(counted, tally.cells)
         return walk, counted
 
-    def _replay(self, timeline: Timeline, tally: Tally, count_unmapped: bool = False) -> Walk:
+    def _replay(self, timeline: Timeline, tally: StepTally, count_unmapped: bool = False) -> Walk:
         walker, about = self.walker, timeline.about()
         walk = walker.start()
         walker.describe(walk, about, tally)

@@ -26,14 +26,17 @@ class Tally:
         self._minute_floor = retention.floor(Grain.MINUTE, now)
         self._hour_floor = retention.floor(Grain.HOUR, now)
 
-    def cell(self, at: int) -> Vector:
-        """The vector of the finest kept cell that holds the instant."""
+    def number_at(self, at: int) -> int:
+        """The number of the finest kept cell that holds the instant."""
         if at >= self._minute_floor:
-            number = at // MINUTE
-        elif at >= self._hour_floor:
-            number = cell_at(Grain.HOUR, at - at % HOUR)
-        else:
-            number = cell_at(Grain.DAY, at - at % DAY)
+            return at // MINUTE
+        if at >= self._hour_floor:
+            return cell_at(Grain.HOUR, at - at % HOUR)
+        return cell_at(Grain.DAY, at - at % DAY)
+
+    def cell(self, at: int) -> Vector:
+        """The vector of that cell."""
+        number = self.number_at(at)
         found = self.cells.get(number)
         if found is None:
             found = self.cells[number] = {}

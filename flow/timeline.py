@@ -28,6 +28,9 @@ FULL: Final = 3
 """What became of a fact that was offered to a timeline."""
 
 
+_encode: Final = encode  # a name of this module is found faster once it is compiled
+
+
 class Timeline:
     """The facts of one item. Equal sets of facts read equally, whatever the order they were added in."""
 
@@ -48,7 +51,7 @@ class Timeline:
         `word` and `flags` are what it says of the item's moves (`flow.entries`); `state` follows.
         """
         if self._count:
-            if encode(identifier) in self._packed and self._holds(identifier):
+            if self._packed.find(_encode(identifier)) >= 0 and self._holds(identifier):  # `in` tries an int first: slow
                 return DUPLICATE
             if self._count >= MAX_FACTS:
                 return FULL
@@ -99,7 +102,7 @@ class Timeline:
     def pack(self) -> bytes:
         """The row that stores this timeline."""
         place = (self._last_at, self._last_seq, self._last_id)
-        return encode((self._count, *place, self._about, self._earlier or [], self._packed))
+        return _encode((self._count, *place, self._about, self._earlier or [], self._packed))
 
     @staticmethod
     def unpack(row: bytes) -> Timeline:
@@ -146,7 +149,7 @@ def _order(place: Entry | Statement) -> tuple[int, int, str]:
 
 def _pack(at: int, seq: int, identifier: str, word: str | None, flags: Flags | None) -> bytes:
     if flags is not None:
-        return encode((at, seq, identifier, word, flags))
+        return _encode((at, seq, identifier, word, flags))
     if word is not None:
-        return encode((at, seq, identifier, word))
-    return encode((at, seq, identifier))
+        return _encode((at, seq, identifier, word))
+    return _encode((at, seq, identifier))

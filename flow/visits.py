@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from flow.cells import Retention
 from flow.entries import About, Entry
 from flow.matching import StageMap
-from flow.tally import Tally
+from flow.moves import NoTally
 from flow.timeline import Timeline
 from flow.walk import NOWHERE, Walk, Walker
 
@@ -55,7 +54,7 @@ class Story:
 def story_of(timeline: Timeline, walker: Walker, stage_map: StageMap) -> Story:
     """What the facts of one item tell. `walker` and `stage_map` are made from the definition of its stream."""
     story = Story(walker.start(), timeline.about())
-    walk, tally = story.walk, Tally(0, Retention())
+    walk, tally = story.walk, NoTally(walker.edges)
     walker.describe(walk, story.about, tally)
     for entry in timeline.entries():
         stage, was_blocked = walk.stage, walk.blocked

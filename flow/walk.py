@@ -14,34 +14,18 @@ that names another team than the last named one; it counts in the stage that the
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from dataclasses import dataclass
 from typing import Final
 
 from flow import vector
-from flow.buckets import stage_edges, target_edges
+from flow.buckets import edges_of
 from flow.definitions import Stream
 from flow.entries import About, Flags
-from flow.histogram import bin_of
 from flow.matching import StageMap
-from flow.tally import Tally
-from flow.vector import SLOT, TYPE_SLOT, Vector
+from flow.moves import Finish, StepTally
 from flow.worth import Worth, worth_of
 
 NOWHERE: Final = -1
 """The stage of an item that has not arrived anywhere, or was deleted."""
-
-
-@dataclass(slots=True)
-class Finish:
-    """What an item counted when it was last finished; kept so that it can be taken back."""
-
-    at: int
-    item_type: int
-    value: int
-    cycle_time: int
-    lead_time: int
-    active_time: int
 
 
 class Walk:
@@ -95,9 +79,7 @@ class Walker:
         self.is_done = [stage.kind == "done" for stage in stream.stages]
         self.is_active = [stage.kind == "active" for stage in stream.stages]
         self.is_queue = [stage.kind == "queue" for stage in stream.stages]
-        self.edges = [stage_edges(stage) for stage in stream.stages]
-        self.cycle_edges = target_edges(stream, "cycle_time")
-        self.lead_edges = target_edges(stream, "lead_time")
+        self.edges = edges_of(stream)
         self._types = _type_indices(stream)
         self.other_type = len(stream.types)
 
@@ -105,7 +87,7 @@ class Walker:
         """An item before its first fact."""
         return Walk(self.other_type)
 
-    def step(self, walk: Walk, at: int, word: str | None, flags: Flags | None, tally: Tally) -> bool:
+    def step(self, walk: Walk, at: int, word: str | None, flags: Flags | None, tally: StepTally) -> bool:
         """One fact further. False when the fact's status is claimed by no stage."""
         if walk.first_at is None:
             walk.first_at = at
@@ -127,7 +109,7 @@ class Walker:
             self._move(walk, stage, at, tally)
         return mapped
 
-    def describe(self, walk: Walk, about: About, tally: Tally) -> None:
+    def describe(self, walk: Walk, about: About, tally: StepTally) -> None:
         """What is known about the item is now this: what it finished counts under its type, with its value."""
         walk.worth = worth_of(about)
         item_type = self.other_type if about.type is None else self._type_of(about.type)
@@ -137,9 +119,9 @@ class Walker:
         walk.item_type, walk.value = item_type, value
         finish = walk.finish
         if finish is not None:
-            self._count_finish(finish, -1, tally)
+            tally.count_finish(finish, -1)
             finish.item_type, finish.value = item_type, value
-            self._count_finish(finish, 1, tally)
+            tally.count_finish(finish, 1)
 
     def _type_of(self, word: str) -> int:
         """The index of the item type that a provider's word means."""
@@ -152,7 +134,7 @@ class Walker:
             return True
         return self._stage_map.stage_of_entry(word, flags) is not None
 
-    def _presence(self, walk: Walk, stage: int | None, flags: Flags | None, at: int, tally: Tally) -> int | None:
+    def _presence(self, walk: Walk, stage: int | None, flags: Flags | None, at: int, tally: StepTally) -> int | None:
         """The stage that a deletion or a restoration leaves to arrive in.
 
         A deleted item comes back by a status, there, or by `deleted: false`, where it last was.
@@ -166,70 +148,54 @@ class Walker:
         walk.deleted = False
         return walk.known_stage if walk.known_stage != NOWHERE else None
 
-    def _hand_over(self, walk: Walk, team: str, at: int, tally: Tally) -> None:
+    def _hand_over(self, walk: Walk, team: str, at: int, tally: StepTally) -> None:
         """Another team than before has the item: a handoff, while it is in progress."""
         if walk.team not in {None, team} and walk.stage != NOWHERE and not self.is_done[walk.stage]:
-            cell = tally.cell(at)
-            key = walk.stage * SLOT + vector.HANDOFFS
-            cell[key] = cell.get(key, 0) + 1
+            tally.note(at, walk.stage, vector.HANDOFFS, 1)
         walk.team = team
 
-    def _flag(self, walk: Walk, blocked: bool, at: int, tally: Tally) -> None:
+    def _flag(self, walk: Walk, blocked: bool, at: int, tally: StepTally) -> None:
         if not blocked and walk.stage != NOWHERE:
             self._end_blocked(walk, at, tally)
         walk.blocked = blocked
         walk.blocked_since = at
 
-    def _end_blocked(self, walk: Walk, at: int, tally: Tally) -> None:
+    def _end_blocked(self, walk: Walk, at: int, tally: StepTally) -> None:
         """Count the blocked interval that ends now, unless the item is done."""
         spent = at - walk.blocked_since
         if spent and not self.is_done[walk.stage]:
             walk.blocked_in_visit += spent
-            cell = tally.cell(at)
-            key = walk.stage * SLOT + vector.BLOCKED_TIME
-            cell[key] = cell.get(key, 0) + spent
+            tally.note(at, walk.stage, vector.BLOCKED_TIME, spent)
 
-    def _delete(self, walk: Walk, at: int, tally: Tally) -> None:
+    def _delete(self, walk: Walk, at: int, tally: StepTally) -> None:
         walk.deleted = True
         if walk.stage != NOWHERE and not self.is_done[walk.stage]:
-            cell = self._depart(walk, at, tally)
-            key = walk.stage * SLOT + vector.REMOVED
-            cell[key] = cell.get(key, 0) + 1
+            self._depart(walk, at, tally)
+            tally.note(at, walk.stage, vector.REMOVED, 1)
             walk.stage = NOWHERE
 
-    def _move(self, walk: Walk, stage: int, at: int, tally: Tally) -> None:
+    def _move(self, walk: Walk, stage: int, at: int, tally: StepTally) -> None:
         left = walk.stage
         if left != NOWHERE:
-            cell = self._depart(walk, at, tally)
+            self._depart(walk, at, tally)
             if self.is_done[left]:
                 self._reopen(walk, tally)
             if stage < left or (self.is_done[left] and not self.is_done[stage]):
-                key = left * SLOT + vector.REWORK
-                cell[key] = cell.get(key, 0) + 1
+                tally.note(at, left, vector.REWORK, 1)
             else:
                 walk.forwards.append((left, at))
         self._arrive(walk, stage, at, tally)
 
-    def _depart(self, walk: Walk, at: int, tally: Tally) -> Vector:
+    def _depart(self, walk: Walk, at: int, tally: StepTally) -> None:
         left = walk.stage
         spent = at - walk.since
         if walk.blocked:
             self._end_blocked(walk, at, tally)
         if self.is_active[left] and walk.committed_at is not None:
             walk.active_time += spent - walk.blocked_in_visit
-        slot = left * SLOT
-        cell, observed = tally.cell(at), tally.observed
-        key = slot + vector.DEPARTURES
-        cell[key] = cell.get(key, 0) + 1
-        key = slot + vector.STAGE_TIME
-        cell[key] = cell.get(key, 0) + spent
-        key = slot + vector.STAGE_TIME_BINS + bin_of(spent)
-        cell[key] = cell.get(key, 0) + 1
-        key = slot + vector.BUCKETS + bisect_left(self.edges[left], spent)
-        observed[key] = observed.get(key, 0) + 1
-        return cell
+        tally.departed(left, at, spent)
 
-    def _arrive(self, walk: Walk, stage: int, at: int, tally: Tally) -> None:
+    def _arrive(self, walk: Walk, stage: int, at: int, tally: StepTally) -> None:
         walk.stage = stage
         walk.since = at
         walk.blocked_since = at
@@ -239,55 +205,26 @@ class Walker:
         forwards = walk.forwards
         while forwards and forwards[-1][0] >= stage:
             left, left_at = forwards.pop()
-            cell = tally.cell(left_at)
-            key = left * SLOT + vector.RETURNED
-            cell[key] = cell.get(key, 0) + 1
-        cell = tally.cell(at)
-        key = stage * SLOT + vector.ARRIVALS
-        cell[key] = cell.get(key, 0) + 1
+            tally.note(left_at, left, vector.RETURNED, 1)
+        tally.arrived(stage, at)
         if self.is_done[stage]:
             self._finish(walk, at, tally)
 
-    def _finish(self, walk: Walk, at: int, tally: Tally) -> None:
+    def _finish(self, walk: Walk, at: int, tally: StepTally) -> None:
         assert walk.committed_at is not None
         assert walk.first_at is not None
         cycle_time, lead_time = at - walk.committed_at, at - walk.first_at
         finish = Finish(at, walk.item_type, walk.value, cycle_time, lead_time, walk.active_time)
         walk.finish = finish
-        self._count_finish(finish, 1, tally)
-        slot = (TYPE_SLOT + walk.item_type) * SLOT
-        observed = tally.observed
-        for code, gained in (
-            (vector.COMPLETIONS, 1),
-            (vector.VALUE_TOTAL, max(0, walk.value)),
-            (vector.CYCLE_TIME_TOTAL, cycle_time),
-            (vector.LEAD_TIME_TOTAL, lead_time),
-            (vector.BUCKETS + bisect_left(self.cycle_edges, cycle_time), 1),
-            (vector.LEAD_TIME_BUCKETS + bisect_left(self.lead_edges, lead_time), 1),
-        ):
-            observed[slot + code] = observed.get(slot + code, 0) + gained
+        tally.finished(finish)
 
-    def _reopen(self, walk: Walk, tally: Tally) -> None:
+    def _reopen(self, walk: Walk, tally: StepTally) -> None:
         finish = walk.finish
         assert finish is not None
-        self._count_finish(finish, -1, tally)
+        tally.count_finish(finish, -1)
         walk.finish = None
         key = vector.type_key(walk.item_type, vector.REOPENED)
         tally.observed[key] = tally.observed.get(key, 0) + 1
-
-    def _count_finish(self, finish: Finish, sign: int, tally: Tally) -> None:
-        cell = tally.cell(finish.at)
-        slot = (TYPE_SLOT + finish.item_type) * SLOT
-        for code, count in (
-            (vector.FINISHED, sign),
-            (vector.VALUE, sign * finish.value),
-            (vector.CYCLE_TIME, sign * finish.cycle_time),
-            (vector.LEAD_TIME, sign * finish.lead_time),
-            (vector.ACTIVE_TIME, sign * finish.active_time),
-            (vector.CYCLE_TIME_BINS + bin_of(finish.cycle_time), sign),
-            (vector.LEAD_TIME_BINS + bin_of(finish.lead_time), sign),
-        ):
-            cell[slot + code] = cell.get(slot + code, 0) + count
 
 
 def _type_indices(stream: Stream) -> dict[str, int]:
