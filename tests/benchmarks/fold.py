@@ -25,6 +25,8 @@ IN_BATCH: Final = 2_000
 ROUNDS: Final = 7
 ACTIVE: Final = {1, 2, 3}
 DONE: Final = len(NAMES) - 1
+STAGES: Final = {name.title(): index for index, name in enumerate(NAMES)}
+TYPES: Final = {"feature": 0, "bug": 1}
 
 
 def bin_of(duration: int) -> int:
@@ -33,17 +35,20 @@ def bin_of(duration: int) -> int:
     return duration if shift <= 0 else 16 * shift + (duration >> shift)
 
 
-def bare_loop(batches: list[bytes]) -> None:
-    """Decode, and count in dicts."""
-    cells: dict[int, dict[Any, float]] = {}
-    buckets: dict[Any, int] = {}
-    wip: dict[int, int] = {}
-    items: dict[str, list[Any]] = {}
-    stages = {name.title(): index for index, name in enumerate(NAMES)}
-    types = {"feature": 0, "bug": 1}
-    for batch in batches:
-        for fact in decode_facts(batch):
-            stage, at = stages[fact.status], fact.at
+class PlainDicts:
+    """What a loop without any exactness keeps: counts by cell, buckets, WIP, and where each item is."""
+
+    def __init__(self) -> None:
+        self.cells: dict[int, dict[Any, float]] = {}
+        self.buckets: dict[Any, int] = {}
+        self.wip: dict[int, int] = {}
+        self.items: dict[str, list[Any]] = {}
+
+    def count(self, facts: list[Any]) -> None:
+        """Count in dicts."""
+        cells, buckets, wip, items = self.cells, self.buckets, self.wip, self.items
+        for fact in facts:
+            stage, at = STAGES[fact.status], fact.at
             cell = cells.setdefault(at // 60_000, {})
             item = items.get(fact.item)
             if item is None:
@@ -72,7 +77,14 @@ def bare_loop(batches: list[bytes]) -> None:
             if item[3] is None and stage >= 1:
                 item[3] = at
             if stage == DONE:
-                finish(cell, buckets, types.get(fact.type, 2), fact, item)  # type: ignore[arg-type]
+                finish(cell, buckets, TYPES.get(fact.type, 2), fact, item)
+
+
+def bare_loop(batches: list[bytes]) -> None:
+    """Decode, and count in dicts."""
+    plain = PlainDicts()
+    for batch in batches:
+        plain.count(decode_facts(batch))
 
 
 def finish(cell: dict[Any, float], buckets: dict[Any, int], item_type: int, fact: Any, item: list[Any]) -> None:

@@ -1,7 +1,8 @@
 """From Kafka to committed, fsynced state: one worker, one partition, a real broker and a real Valkey beside it.
 
-Beside it, in the same run, two loops on the same client that consume, decode and put into plain dicts, with nothing
-durable: one with the client's own `getmany`, one that takes batches as the worker does.
+Beside it, in the same run, loops on the same client that consume, decode and update plain dicts, with nothing durable
+and nothing exact. One counts what the worker counts (`tests.benchmarks.fold.PlainDicts`): the same job without what
+makes it hold. Two keep no more than each item's last status: one by the client's own `getmany`, one by batches.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import gc
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import uvloop
@@ -26,13 +27,13 @@ from consumers.measurements import Measurements
 from consumers.partition import Work
 from consumers.stream_state import Bounds
 from flow import keys
-from flow.facts import ItemFact, decode_facts
+from flow.facts import decode_facts
 from service.bounds import AppendBounds
 from service.kafka_connection import connection_options
 from service.kafka_log import KafkaLogWriter, Topics
 from service.kafka_producer import Producer
 from service.kafka_settings import KafkaSettings
-from tests.benchmarks.fold import spread
+from tests.benchmarks.fold import PlainDicts, spread
 from tests.benchmarks.valkey import cpu_seconds, valkey
 from tests.benchmarks.workload import DEFINITIONS, facts_until
 from tests.servers.kafka import KafkaCluster, running_kafka
@@ -42,6 +43,9 @@ IN_APPEND: Final = 500
 APPENDS: Final = 64
 ROUNDS: Final = 3
 TOPIC: Final = "facts"
+
+Count = Callable[[list[Any]], None]
+"""What a bare loop does with what it decoded."""
 
 
 def now() -> int:
@@ -81,21 +85,19 @@ async def consumer_of(cluster: KafkaCluster) -> AsyncIterator[tuple[Any, TopicPa
     await consumer.stop()
 
 
-async def bare_loop(cluster: KafkaCluster) -> tuple[float, float]:
+async def bare_loop(cluster: KafkaCluster, count: Count) -> tuple[float, float]:
     """The client's `getmany`, decoding, and plain dicts: facts a second, and CPU in µs a fact."""
-    statuses: dict[str, tuple[str | None, int]] = {}
     async with consumer_of(cluster) as (consumer, place):
         began, cpu_began, read = time.perf_counter(), time.process_time(), 0
         while read < FACTS:
             for records in (await consumer.getmany(place, timeout_ms=250)).values():
                 read += len(records)
-                _apply(b"\n".join([record.value for record in records]), statuses)
+                count(decode_facts(b"\n".join([record.value for record in records])))
         return FACTS / (time.perf_counter() - began), (time.process_time() - cpu_began) / FACTS * 1e6
 
 
-async def bare_loop_of_batches(cluster: KafkaCluster) -> tuple[float, float]:
+async def bare_loop_of_batches(cluster: KafkaCluster, count: Count) -> tuple[float, float]:
     """The same, taking batches as the worker does."""
-    statuses: dict[str, tuple[str | None, int]] = {}
     async with consumer_of(cluster) as (consumer, place):
         began, cpu_began, read = time.perf_counter(), time.process_time(), 0
         while read < FACTS:
@@ -104,14 +106,19 @@ async def bare_loop_of_batches(cluster: KafkaCluster) -> tuple[float, float]:
                 await wait_for_fetch(consumer, 0.25)
                 continue
             read += len(taken.values)
-            _apply(b"\n".join(taken.values), statuses)  # type: ignore[arg-type]  # each has a value
+            count(decode_facts(b"\n".join(taken.values)))  # type: ignore[arg-type]  # each has a value
         return FACTS / (time.perf_counter() - began), (time.process_time() - cpu_began) / FACTS * 1e6
 
 
-def _apply(lines: bytes, statuses: dict[str, tuple[str | None, int]]) -> None:
-    for fact in decode_facts(lines):
-        if isinstance(fact, ItemFact):
+def last_statuses() -> Count:
+    """Keeps where each item was last, and nothing else."""
+    statuses: dict[str, tuple[str | None, int]] = {}
+
+    def count(facts: list[Any]) -> None:
+        for fact in facts:
             statuses[fact.item] = (fact.status, fact.at)
+
+    return count
 
 
 async def worker(cluster: KafkaCluster, name: str) -> dict[str, float]:
@@ -150,21 +157,21 @@ async def measure(cluster: KafkaCluster) -> dict[str, list[float]]:
     """Figures of all rounds, each as median, lowest, highest."""
     await cluster.create_topic(TOPIC, 1)
     appended = await fill(cluster)
-    await bare_loop(cluster)  # the broker's pages are warm for all that follows
+    await bare_loop(cluster, last_statuses())  # the broker's pages are warm for all that follows
     runs = []
     for number in range(ROUNDS):
-        (bare, bare_cpu), (batches, batches_cpu) = await bare_loop(cluster), await bare_loop_of_batches(cluster)
+        same = await bare_loop(cluster, PlainDicts().count)
+        last = await bare_loop(cluster, last_statuses())
+        batches = await bare_loop_of_batches(cluster, last_statuses())
         found = await worker(cluster, f"bench-{number}")
-        runs.append(
-            found
-            | {
-                "bare loop with getmany, facts a second": bare,
-                "bare loop with getmany, CPU, µs a fact": bare_cpu,
-                "bare loop that takes batches, facts a second": batches,
-                "bare loop that takes batches, CPU, µs a fact": batches_cpu,
-                "worker / bare loop with getmany": found["worker, facts a second"] / bare,
-            }
-        )
+        for name, (speed, cpu) in (
+            ("bare loop that counts the same", same),
+            ("bare loop of last statuses", last),
+            ("bare loop of last statuses, by batches", batches),
+        ):
+            found |= {f"{name}, facts a second": speed, f"{name}, CPU, µs a fact": cpu}
+            found[f"worker / {name}"] = found["worker, facts a second"] / speed
+        runs.append(found)
     figures = {name: spread([run[name] for run in runs]) for name in runs[0]}
     return {"appended by one writer, facts a second": [appended]} | figures
 

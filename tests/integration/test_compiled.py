@@ -1,0 +1,26 @@
+"""The fold compiled, as the image has it, does what its source does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMPILE = ROOT / "deploy" / "compile_flow.py"
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc: a compiler")
+@pytest.mark.timeout(400)
+def test_the_compiled_fold_equals_the_oracle_too(tmp_path):
+    subprocess.run([sys.executable, COMPILE, tmp_path], check=True)
+    look = "import flow.fold, flow.walk, flow.moves\nprint(flow.fold.__file__, flow.walk.__file__, flow.moves.__file__)"
+    found = subprocess.run([sys.executable, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert [path for path in found.stdout.split() if not path.endswith(".so")] == []
+    words = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=quick"]
+    paths = ["-o", f"pythonpath={tmp_path} {ROOT}", str(ROOT / "tests/property/test_fold.py")]
+    done = subprocess.run([*words, *paths], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-5000:]
