@@ -44,7 +44,7 @@ test-quick: .venv/developing ## Run the tests that need no server, in less than 
 image-test: .venv/developing ## Build the container image and run its processes (needs root, buildah and debootstrap; minutes)
 	$(PYTEST) -m image --timeout 1800 tests/image
 
-chaos: .venv/developing $(KAFKA) ## Kill and pause everything under load, and compare all that can be read (twenty minutes and more)
+chaos: .venv/developing $(KAFKA) ## Kill and pause everything under load, and compare all that can be read (half an hour)
 	$(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: .venv/developing ## Check style, types and the direction of imports

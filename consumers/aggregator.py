@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from consumers.commit import Commit
-from consumers.followers import Followers, Gate
+from consumers.followers import Followers, Gate, end_if_cancelled
 from consumers.log import Batch, Log
 from consumers.partition import Partition, Work
+from consumers.portions import Portions
 from consumers.routing import Sorted
 from consumers.unavailable import PASSING, passes, waiting_for
 from flow import keys
@@ -55,7 +56,7 @@ class Aggregator:
         self._identity = identity
         self._stopping = asyncio.Event()
         self._gate = Gate()
-        self.turned_at = work.clock()
+        self._waiting: set[int] = set()
 
     def stop(self) -> None:
         """Finish what is in hand and return from `run`."""
@@ -73,45 +74,62 @@ class Aggregator:
             publisher.cancel()
 
     async def _follow(self, number: int) -> None:
-        pause = _FIRST_PAUSE
+        try:
+            await self._follow_on(number)
+        finally:
+            self._waiting.discard(number)
+
+    async def _follow_on(self, number: int) -> None:
+        pause, portions = _FIRST_PAUSE, Portions(self._log, number)
         while not self._stopping.is_set():
             partition = Partition(number, self._work)
             began, away = self._work.clock(), False
             try:
                 async with asyncio.TaskGroup() as group:
-                    await self._follow_log(partition, group)
+                    await self._follow_log(partition, portions, group)
             except* PositionConflict as conflicts:
                 self._work.measurements.conflicted()
                 _logger.warning("position_conflict partition=%d %s", number, conflicts.exceptions[0])
             except* PASSING as failures:
                 away = True
-                _logger.warning("waiting partition=%d for=%s", number, waiting_for(failures))
-            _end_if_cancelled()
+                self._wait(number, waiting_for(failures))
+            end_if_cancelled()
+            portions.again(less=away)
             if (partition.position > 0 and not away) or self._work.clock() - began > _STEADY_AFTER:
                 pause = _FIRST_PAUSE
             if not self._stopping.is_set():
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _follow_log(self, partition: Partition, group: asyncio.TaskGroup) -> None:
+    def _wait(self, number: int, what: str) -> None:
+        """Say it once, however often it is tried."""
+        if number not in self._waiting:
+            self._waiting.add(number)
+            _logger.warning("waiting partition=%d for=%s", number, what)
+
+    def _go_on(self, number: int) -> None:
+        if number in self._waiting:
+            self._waiting.discard(number)
+            _logger.info("going_on partition=%d", number)
+
+    async def _follow_log(self, partition: Partition, portions: Portions, group: asyncio.TaskGroup) -> None:
         """Fold a batch while the server executes the commit of the one before: what it needs was loaded before that."""
         await partition.load()
         chores = Chores(partition, self._work, self._identity.partitions)
         committing: asyncio.Task[None] | None = None
-        found = await self._next(partition, wait=True)
+        found = await _next(partition, portions, wait=True)
         while not self._stopping.is_set():
-            _end_if_cancelled()
-            self.turned_at = self._work.clock()
+            end_if_cancelled()
             commits: list[Commit] = []
             following = None
             if found is not None:
                 commits = await partition.fold(found)
-                following = await self._next(partition, wait=False)
+                following = await _next(partition, portions, wait=False)
             if committing is not None:
                 await committing
                 partition.shrink()
             if found is not None:
-                committing = group.create_task(await self._send(commits, partition, found.batch))
+                committing = group.create_task(await self._send(commits, partition, portions, found.batch))
                 committing.add_done_callback(self._gate.leave)
             if chores.are_due():
                 if committing is not None:
@@ -122,20 +140,17 @@ class Aggregator:
                     await self._check(partition)
                 if following is not None:
                     await partition.hold(following)  # some of its items may have just expired
-            found = following or await self._next(partition, wait=True)
+                self._go_on(partition.number)
+            found = following or await _next(partition, portions, wait=True)
 
-    async def _next(self, partition: Partition, wait: bool) -> Sorted | None:
-        batch = await self._log.read(partition.number, partition.position, wait=wait)
-        if batch is None:
-            partition.rest()
-            return None
-        return await partition.prepare(batch)
-
-    async def _send(self, commits: list[Commit], partition: Partition, batch: Batch) -> Coroutine[Any, Any, None]:
+    async def _send(
+        self, commits: list[Commit], partition: Partition, portions: Portions, batch: Batch
+    ) -> Coroutine[Any, Any, None]:
         """Enter the gate and send. Whoever runs what is returned leaves the gate after it."""
         await self._gate.enter()
+        began = self._work.clock()
         try:
-            return self._finish(await partition.send(commits, batch), partition, batch)
+            return self._finish(await partition.send(commits, batch), portions, batch, began)
         except BaseException:
             self._gate.leave()
             raise
@@ -156,21 +171,23 @@ class Aggregator:
         finally:
             self._gate.leave()
 
-    async def _finish(self, answer: Coroutine[Any, Any, None], partition: Partition, batch: Batch) -> None:
+    async def _finish(self, answer: Coroutine[Any, Any, None], portions: Portions, batch: Batch, began: int) -> None:
         await answer
-        await self._log.committed(partition.number, batch.offsets[-1])
+        portions.committed(self._work.clock() - began)
+        await self._log.committed(batch.partition, batch.offsets[-1])
 
     async def _publish(self) -> None:
         """Show what this worker measures; what is long silent goes. Redis may be away: the followers see to that."""
         redis = self._work.redis
         while True:
-            _end_if_cancelled()
+            end_if_cancelled()
             now = self._work.clock()
             try:
                 rows: Any = await redis.hgetall(keys.WORKER_METRICS)
                 silent = [name for name, row in rows.items() if unpack_worker(row).at < now - _SILENT_AFTER]
                 if silent:
                     await redis.hdel(keys.WORKER_METRICS, *silent)
+                self._work.measurements.metrics.waiting = len(self._waiting)
                 await redis.hset(keys.WORKER_METRICS, self._identity.worker, self._work.measurements.pack(now))
             except PASSING as error:
                 if not passes(error):
@@ -179,11 +196,12 @@ class Aggregator:
             await asyncio.sleep(_PUBLISH_EVERY)
 
 
-def _end_if_cancelled() -> None:
-    """The Redis client sometimes swallows a cancellation, or makes another error of it: it counts all the same."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+async def _next(partition: Partition, portions: Portions, *, wait: bool) -> Sorted | None:
+    batch = await portions.read(partition.position, wait=wait)
+    if batch is None:
+        partition.rest()
+        return None
+    return await partition.prepare(batch)
 
 
 class Chores:

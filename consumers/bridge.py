@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
@@ -19,6 +18,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.bridge_topics import OutsideTopics
 from flow.adapters import Delivery
+from flow.bridge_metrics import BridgeMetrics, TopicMetrics
 from flow.errors import Rejected, Unavailable
 from flow.facts import Fact
 from flow.records import Record, RecordReader, Told
@@ -45,23 +45,6 @@ class Intake(Protocol):
         """Return when the delivery is a durable dead letter. Raises Unavailable as `append`."""
 
 
-@dataclass(slots=True)
-class Passed:
-    """What became of the records of one topic since the start. A record of several facts, or parts, counts once."""
-
-    records: int = 0
-    facts: int = 0
-    ignored: int = 0
-    kept: int = 0
-
-    def count(self, told: Told) -> None:
-        """One more record is durable."""
-        self.records += 1
-        self.facts += len(told.facts)
-        self.kept += told.refused is not None
-        self.ignored += not told.facts and told.refused is None
-
-
 class Bridge:
     """Runs until asked to stop; then finishes what is in hand. `kinds` says of each topic what its records are.
 
@@ -85,7 +68,7 @@ class Bridge:
         self._clock = clock
         self._unread = unread
         self._stopping = asyncio.Event()
-        self.passed: dict[str, Passed] = {topic: Passed() for topic in kinds}
+        self.metrics = BridgeMetrics(started_at=clock(), topics={topic: TopicMetrics() for topic in kinds})
 
     def stop(self) -> None:
         """Finish what is in hand and return from `run`. While the log is away it is left for the next bridge."""
@@ -131,7 +114,7 @@ class Bridge:
         await self._topics.finish(records)
         kept = []
         for record, each in zip(records, told, strict=True):
-            self.passed[record.topic].count(each)
+            _count(self.metrics.topics[record.topic], each)
             if each.unread:
                 self._unread(each.delivery.source, each.unread)
             if each.refused is not None:
@@ -174,10 +157,11 @@ class Bridge:
             except Unavailable as error:
                 if not waiting:
                     _logger.warning("waiting reason=%s %s", error.reason, error.message)
-                    waiting = True
+                    waiting = self.metrics.waiting = True
             else:
                 if waiting:
                     _logger.info("going_on: the log takes facts again")
+                self.metrics.waiting = False
                 return True
             if self._stopping.is_set() or self._topics.turn != turn:
                 return False
@@ -190,14 +174,25 @@ class Bridge:
         told: dict[str, int] = {}
         while True:
             await asyncio.sleep(_TELL_EVERY)
-            now = {topic: passed.records for topic, passed in self.passed.items()}
+            now = {topic: passed.records for topic, passed in self.metrics.topics.items()}
             if now != told:
                 self._tell()
             told = now
 
     def _tell(self) -> None:
-        for topic, passed in sorted(self.passed.items()):
+        for topic, passed in sorted(self.metrics.topics.items()):
             _logger.info(
                 "passed topic=%s records=%d facts=%d ignored=%d kept=%d",
                 *(topic, passed.records, passed.facts, passed.ignored, passed.kept),
             )
+
+
+def _count(metrics: TopicMetrics, told: Told) -> None:
+    """One more record is durable."""
+    metrics.records += 1
+    metrics.facts += len(told.facts)
+    if told.refused is not None:
+        reason = told.refused.reason.value
+        metrics.refused[reason] = metrics.refused.get(reason, 0) + 1
+    elif not told.facts:
+        metrics.ignored += 1

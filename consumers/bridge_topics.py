@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
+from consumers.kafka_client import stop
 from flow.instants import SECOND
 from flow.records import Record
 
@@ -58,6 +59,7 @@ class OutsideTopics:
         self._client: Any = None
         self._free = asyncio.Event()
         self._free.set()
+        self._in_hand: dict[TopicPartition, int] = {}
         self.turn = 0
         """Grows when what is in hand was given to somebody else."""
 
@@ -81,15 +83,15 @@ class OutsideTopics:
         try:
             await self._client.start()
         except BaseException:
-            await self._client.stop()
+            await stop(self._client)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._free.set()
-        await self._client.stop()
+        self._let_go()
+        await stop(self._client)
 
     async def take(self) -> list[Record]:
         """The next records, of each partition in its order; none after a moment. Raises KafkaError.
@@ -100,6 +102,7 @@ class OutsideTopics:
         if not found:
             return []
         self._free.clear()
+        self._in_hand = {place: records[0].offset for place, records in found.items()}
         return [_record(each) for records in found.values() for each in records]
 
     async def finish(self, records: Sequence[Record]) -> None:
@@ -111,11 +114,25 @@ class OutsideTopics:
         except (KafkaError, TimeoutError) as error:
             _logger.warning("offsets_not_committed error=%s: some records may be read again", type(error).__name__)
         finally:
-            self._free.set()
+            self._let_go()
 
     def drop(self) -> None:
         """What is in hand is left: whoever has its partition next reads it again."""
+        self._let_go()
+
+    def _let_go(self) -> None:
+        self._in_hand = {}
         self._free.set()
+
+    async def places(self) -> dict[str, dict[int, tuple[int, int]]]:
+        """Of each topic, by partition that is ours: where it ends, and up to where we are done. Raises KafkaError."""
+        found: dict[str, dict[int, tuple[int, int]]] = {}
+        if self._client is not None:
+            ours = self._client.assignment()
+            for place, end in (await self._client.end_offsets(ours) if ours else {}).items():
+                at = await self._client.position(place)
+                found.setdefault(place.topic, {})[place.partition] = (end, self._in_hand.get(place, at))
+        return found
 
     async def free(self) -> None:
         """Return when nothing is in hand."""

@@ -29,6 +29,8 @@ from flow.instants import MINUTE, SECOND
 
 _logger = logging.getLogger("streamgauge.detector")
 
+_LET_GO_WITHIN: Final = 1.0
+
 EVERY: Final = 2.0
 """Seconds between two turns; the lease is renewed at each."""
 
@@ -134,8 +136,10 @@ class DetectorRunner:
         known.enough_at, known.settling = found.enough_at, found.settling
 
     async def _let_go(self) -> None:
+        """A lease that is not given back expires by itself: we don't hold up the end of the process for it."""
         try:
-            await self.lease.release()
+            async with asyncio.timeout(_LET_GO_WITHIN):
+                await self.lease.release()
         except PASSING as error:
             _logger.warning("lease_not_released %s", type(error).__name__)
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, Final
 
 _logger = logging.getLogger("streamgauge.aggregator")
 
 _HOLD_WITHIN: Final = 5.0
 """Seconds that a commit under way may delay a rebalance. What is still under way then, the fence decides."""
+
+
+_AGAIN_AFTER: Final = 1.0
+"""Seconds after which a follower that was told to end is told so again."""
+
+
+def end_if_cancelled() -> None:
+    """The Redis client sometimes swallows a cancellation, or makes another error of it: it counts all the same."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 class Gate:
@@ -23,7 +34,11 @@ class Gate:
         self._under_way = 0
 
     async def enter(self) -> None:
-        """Return when a commit may be sent. Whoever enters must leave."""
+        """Return when a commit may be sent. Whoever enters must leave.
+
+        Who was told to end does not wait here: the gate opens only after it has ended.
+        """
+        end_if_cancelled()
         await self._open.wait()
         self._under_way += 1
         self._idle.clear()
@@ -67,10 +82,7 @@ class Followers:
     async def own(self, partitions: Sequence[int]) -> None:
         """Follow these and no others. One that was followed already goes on as it is, with all that it holds."""
         gone = {number: task for number, task in self._tasks.items() if number not in partitions}
-        for task in gone.values():
-            task.cancel()
-        if gone:
-            await asyncio.wait(gone.values())
+        await _end(gone.values())
         kept = {number: task for number, task in self._tasks.items() if number in partitions}
         fresh = [number for number in partitions if number not in kept]
         self._gate.open()
@@ -82,3 +94,12 @@ class Followers:
         self._gate.open()
         if self._tasks:
             await asyncio.wait(self._tasks.values())
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Tell them to end until they have: whatever they call may swallow that."""
+    pending: Collection[asyncio.Task[None]] = tasks
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_AGAIN_AFTER)

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 
 from consumers.commit import Commit, Committer
+from consumers.kafka_client import stop
 from consumers.unavailable import PASSING, passes
 from flow import keys
 from flow.errors import PositionConflict
@@ -29,6 +30,7 @@ _PARTITION: Final = 0
 _AT_ONCE: Final = 100
 _WAIT: Final = 1000
 _AGAIN_AFTER: Final = 1.0
+_START_WITHIN: Final = 30.0
 _FIELDS: Final = ("kind", "source", "reason", "message", "at", "headers")
 
 
@@ -61,10 +63,11 @@ class KafkaLetters:
             **self._options, enable_auto_commit=False, auto_offset_reset="earliest", max_poll_records=_AT_ONCE
         )
         try:
-            await consumer.start()
+            async with asyncio.timeout(_START_WITHIN):
+                await consumer.start()
             await self._copy_from(consumer)
         finally:
-            await consumer.stop()
+            await stop(consumer)
 
     async def _copy_from(self, consumer: Any) -> None:
         consumer.assign([self._place])

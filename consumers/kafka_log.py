@@ -22,6 +22,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 
+from consumers.kafka_client import stop
 from consumers.kafka_reader import FACTS_AT_ONCE, KafkaReader
 from consumers.log import Batch, Owner
 from flow import keys
@@ -118,7 +119,7 @@ class KafkaLog:
                     tell_at = loop.time() + _TELL_EVERY
                     await self._tell(member, told)
         finally:
-            await member.stop()
+            await stop(member)
 
     async def _tell(self, member: Any, told: dict[int, int]) -> None:
         """Commit the group's offsets, which nothing here reads."""

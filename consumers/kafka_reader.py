@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from consumers.kafka_client import stop
 from consumers.kafka_records import Taken, take, wait_for_fetch
 from consumers.log import Batch
 from flow.errors import LogReplaced, Reason, Unavailable
@@ -61,7 +62,7 @@ class KafkaReader:
         try:
             await self._client.start()
         except BaseException:
-            await self._client.stop()
+            await stop(self._client)
             raise
         self.assign(self._first_partitions)
         return self
@@ -71,7 +72,7 @@ class KafkaReader:
     ) -> None:
         self._partitions = ()
         self._next.clear()
-        await self._client.stop()
+        await stop(self._client)
 
     def assign(self, partitions: Iterable[int]) -> None:
         """Read these partitions and no others."""

@@ -72,6 +72,7 @@ class RedisLog:
             reply: Any = await self._redis.xread({key: f"0-{after}"}, count=count, block=_WAIT if wait else None)
         except (RedisError, OSError):
             self._whole.discard(partition)  # its server may be another one now, that has not all of it
+            self._entries[partition] = max(1, count // 2)  # perhaps they were too many to come in time
             raise
         if not reply:
             return None

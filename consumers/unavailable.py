@@ -59,15 +59,21 @@ def passes(error: BaseException) -> bool:
 
 
 async def when_reached(work: Callable[[], Awaitable[None]]) -> None:
-    """Return when the work is done; it is begun again, with growing pauses, as long as what it raises passes."""
-    pause = _FIRST_PAUSE
+    """Return when the work is done; it is begun again, with growing pauses, as long as what it raises passes.
+
+    What is waited for is said once, and again when it is something else.
+    """
+    pause, told = _FIRST_PAUSE, ""
     while True:
         try:
             return await work()
         except PASSING as error:
             if not passes(error):
                 raise
-            _logger.warning("waiting for=%s %s", type(error).__name__, error)
+            what = f"{type(error).__name__} {error}"
+            if what != told:
+                _logger.warning("waiting for=%s", what)
+            told = what
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE)
 

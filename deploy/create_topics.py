@@ -26,8 +26,11 @@ def main() -> None:
         settings = Settings.load(os.environ)
         if settings.kafka.bootstrap_servers is None:
             raise SettingsError(["STREAMGAUGE_KAFKA__BOOTSTRAP_SERVERS: say where Kafka is, such as kafka-1:9092"])
+        in_sync = min(2, wanted.replication) if wanted.min_in_sync is None else wanted.min_in_sync
+        if not 1 <= in_sync <= wanted.replication:
+            raise SettingsError([f"--min-in-sync {in_sync}: write 1 to {wanted.replication}, the number of copies"])
         plan = TopicPlan(
-            settings.log.partitions, wanted.replication, wanted.min_in_sync, wanted.retention, wanted.letters_retention
+            settings.log.partitions, wanted.replication, in_sync, wanted.retention, wanted.letters_retention
         )
         for line in asyncio.run(create_topics(settings.kafka, plan)):
             sys.stdout.write(f"{line}\n")
@@ -39,7 +42,9 @@ def arguments() -> argparse.ArgumentParser:
     """What can be chosen."""
     parser = argparse.ArgumentParser(description="Creates the topics of the log on Kafka.")
     parser.add_argument("--replication", type=int, default=3, help="copies of every partition (3)")
-    parser.add_argument("--min-in-sync", type=int, default=2, help="copies that must have a fact before it counts (2)")
+    parser.add_argument(
+        "--min-in-sync", type=int, help="copies that must have a fact before it counts (2, or 1 of a single copy)"
+    )
     parser.add_argument(
         "--retention", type=duration, default=FOR_EVER, help="how long facts are kept, such as 90d (for ever)"
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from flow.catalogue_monitor import FACTS, MONITOR, PROCESS, WORKERS
+from flow.catalogue_monitor import BRIDGES, FACTS, MONITOR, PROCESS, WORKERS
 from flow.catalogue_work import DELIVERIES, STAGES, STREAMS
 from flow.metric import Metric, markdown
 
@@ -20,6 +20,7 @@ SECTIONS: Final[Mapping[str, Sequence[Metric]]] = {
     "Deliveries": DELIVERIES,
     "Facts": FACTS,
     "Workers": WORKERS,
+    "Bridges": BRIDGES,
     "The monitor": MONITOR,
     "The HTTP process": PROCESS,
 }

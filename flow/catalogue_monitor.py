@@ -76,11 +76,52 @@ WORKERS: Final = (
         ("worker",),
         "Items that facts named and that the worker had to read from the state, or that were new.",
     ),
+    gauge(
+        "streamgauge_worker_waiting_partitions",
+        ("worker",),
+        "Partitions of the worker that wait for Redis, because it is away, full, or moves a slot.",
+    ),
     gauge("streamgauge_worker_start_timestamp_seconds", ("worker",), "When the worker started."),
     gauge(
         "streamgauge_worker_published_timestamp_seconds",
         ("worker",),
         "When the worker last told of itself. A worker that is silent for a minute is no longer shown.",
+    ),
+)
+
+BRIDGES: Final = (
+    counter(
+        "streamgauge_bridge_records_total",
+        ("bridge", "topic"),
+        "Records that the bridge is done with: what they told is durable in the log.",
+    ),
+    counter("streamgauge_bridge_facts_total", ("bridge", "topic"), "Facts that these records told."),
+    counter(
+        "streamgauge_bridge_ignored_records_total",
+        ("bridge", "topic"),
+        "Records that told nothing, such as events that are of no interest here, and records without a value.",
+    ),
+    counter(
+        "streamgauge_bridge_refused_records_total",
+        ("bridge", "topic", "reason"),
+        "Records that became dead letters, with the reason.",
+    ),
+    gauge(
+        "streamgauge_bridge_lag_records",
+        ("bridge", "topic"),
+        "Records that the bridge is not done with, of the partitions that it has.",
+    ),
+    gauge(
+        "streamgauge_bridge_lag_seconds",
+        ("bridge", "topic"),
+        "How long the oldest of them has waited, as far as this bridge has seen; 0 when there are none.",
+    ),
+    gauge("streamgauge_bridge_waiting", ("bridge",), "1 while the bridge waits for the log to take facts, else 0."),
+    gauge("streamgauge_bridge_start_timestamp_seconds", ("bridge",), "When the bridge started."),
+    gauge(
+        "streamgauge_bridge_published_timestamp_seconds",
+        ("bridge",),
+        "When the bridge last told of itself. A bridge that is silent for a minute is no longer shown.",
     ),
 )
 

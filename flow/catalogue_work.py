@@ -41,6 +41,11 @@ STAGES: Final = (
     ),
     counter("flow_stage_arrivals_total", _STAGE, "Visits to the stage that began."),
     counter("flow_stage_departures_total", _STAGE, "Visits to the stage that ended."),
+    counter(
+        "flow_stage_visits_over_sle_total",
+        _STAGE,
+        "Finished visits that were longer than the stage's service level expectation, where it has one.",
+    ),
     counter("flow_stage_rework_total", _STAGE, "Moves from the stage to an earlier one, or out of done."),
     counter("flow_stage_handoffs_total", _STAGE, "Facts that named another team for an item in the stage than before."),
     gauge(

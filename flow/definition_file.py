@@ -26,6 +26,7 @@ from typing import Final
 
 from yaml.nodes import MappingNode, Node
 
+from flow.bottlenecks.business_time import Zones, only_utc
 from flow.definition_deliveries import read_deliveries
 from flow.definition_nodes import NodeReader
 from flow.definition_problems import Problems, compose, shown
@@ -48,14 +49,14 @@ _OWN_LABELS: Final = frozenset(
 )
 
 
-def read_definitions(text: str, where: str = "streams.yaml") -> Definitions:
-    """The value streams that the YAML text defines; `where` names the file in messages.
+def read_definitions(text: str, where: str = "streams.yaml", zones: Zones = only_utc) -> Definitions:
+    """The value streams that the YAML text defines; `where` names the file in messages, `zones` finds time zones.
 
     Raises DefinitionError with all problems, each `where:line: what is wrong; what to write instead`, in line order.
     """
     problems = Problems(where)
     root = compose(text, problems)
-    definitions = Definitions({}) if root is None else _read_file(root, NodeReader(problems))
+    definitions = Definitions({}) if root is None else _read_file(root, NodeReader(problems, zones))
     if problems:
         raise problems.error()
     return definitions

@@ -12,6 +12,7 @@ from unicodedata import normalize
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from flow.bottlenecks.business_time import Zones, only_utc
 from flow.definition_problems import Problems, nearest, shown
 from flow.instants import DAY, parse_duration
 
@@ -35,8 +36,9 @@ _NUMBER: Final = re.compile(r"(0|[1-9][0-9]{0,8})(\.[0-9]{0,9})?|\.[0-9]{1,9}")
 class NodeReader:
     """Reads nodes of one file, and notes what is wrong with them."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, zones: Zones = only_utc) -> None:
         self.problems = problems
+        self.zones = zones
 
     def mapping(self, node: Node, what: str, known: Collection[str] | None = None) -> dict[str, tuple[Node, Node]]:
         """Key and value nodes by key. Repeated keys, and keys that are not among the `known`, are problems."""

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, tzinfo
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -127,16 +126,16 @@ def _minute(text: str) -> int | None:
     return None if minute is None or minute > WHOLE_DAY else minute
 
 
-def _zone(node: Node, what: str, reader: NodeReader) -> str:
+def _zone(node: Node, what: str, reader: NodeReader) -> tzinfo:
     name = reader.text(node, what)
     if name is None:
-        return "UTC"
+        return UTC
     try:
-        ZoneInfo(name)
+        return reader.zones(name)
     except (KeyError, ValueError, OSError):
         wrong = f"{what}: {shown(name)} is not a time zone of the tz database"
         reader.problems.add(node, wrong, nearest(name, _WELL_KNOWN_ZONES))
-    return name
+    return UTC
 
 
 def _holidays(node: Node, what: str, reader: NodeReader) -> tuple[str, ...]:

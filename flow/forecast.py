@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -31,6 +31,15 @@ HORIZON: Final = 366
 FEW_DAYS: Final = 20
 FEW_ITEMS: Final = 20
 """Below so many days of history, or finished items in it, a forecast is said to stand on little."""
+
+SLICE: Final = 2_000
+"""Days that are drawn between two pauses: half a millisecond or so."""
+
+Pause = Callable[[], object]
+
+
+def without_pause() -> None:
+    """For those who compute alone."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +77,12 @@ def open_days_ahead(calendar: BusinessCalendar | None, first_day: int, days: int
 
 
 @lru_cache(maxsize=256)
-def days_until(history: History, ahead: tuple[bool, ...], items: int, trials: int, seed: int) -> dict[str, int | None]:
+def days_until(
+    history: History, ahead: tuple[bool, ...], items: int, trials: int, seed: int, *, pause: Pause = without_pause
+) -> dict[str, int | None]:
     """In how many days so many items are finished, by chance. None: beyond the days ahead.
+
+    It takes up to a second; `pause` is called every millisecond or so.
 
     >>> days_until(History((1, 1, 1)), (True,) * 10, 4, 100, 1)
     {'p50': 4, 'p85': 4, 'p95': 4}
@@ -78,7 +91,7 @@ def days_until(history: History, ahead: tuple[bool, ...], items: int, trials: in
     """
     if items <= 0:
         return dict.fromkeys(CHANCES, 0)
-    trial = _Trial(history, ahead, seed)
+    trial = _Trial(history, ahead, seed, pause)
     beyond = len(ahead) + 1
     found = sorted(trial.days_until(items, beyond) for _ in range(trials))
     days = {name: found[ceil(chance * trials) - 1] for name, chance in CHANCES.items()}
@@ -86,13 +99,15 @@ def days_until(history: History, ahead: tuple[bool, ...], items: int, trials: in
 
 
 @lru_cache(maxsize=256)
-def items_within(history: History, ahead: tuple[bool, ...], trials: int, seed: int) -> dict[str, int]:
-    """How many items are finished in the days ahead, at least, by chance.
+def items_within(
+    history: History, ahead: tuple[bool, ...], trials: int, seed: int, *, pause: Pause = without_pause
+) -> dict[str, int]:
+    """How many items are finished in the days ahead, at least, by chance. `pause` as of `days_until`.
 
     >>> items_within(History((0, 2)), (True,) * 1000, 200, 1)["p85"] < 1000
     True
     """
-    trial = _Trial(history, ahead, seed)
+    trial = _Trial(history, ahead, seed, pause)
     found = sorted((trial.items() for _ in range(trials)), reverse=True)
     return {name: found[ceil(chance * trials) - 1] for name, chance in CHANCES.items()}
 
@@ -100,7 +115,9 @@ def items_within(history: History, ahead: tuple[bool, ...], trials: int, seed: i
 class _Trial:
     """Draws days. Closed days without any work in the history are left out of the drawing: they add nothing."""
 
-    def __init__(self, history: History, ahead: Sequence[bool], seed: int) -> None:
+    def __init__(self, history: History, ahead: Sequence[bool], seed: int, pause: Pause) -> None:
+        self._pause = pause
+        self._drawn = 0
         self._choices = random.Random(seed).choices
         self._open = history.open_days or (0,)
         self._closed = history.closed_days if any(history.closed_days) else ()
@@ -123,6 +140,10 @@ class _Trial:
         return sum(self._draw(0, len(self._days)))
 
     def _draw(self, start: int, count: int) -> list[int]:
+        self._drawn += count
+        if self._drawn >= SLICE:
+            self._drawn = 0
+            self._pause()
         if not self._closed:
             return self._choices(self._open, k=count)
         flags = self._ahead[start : start + count]

@@ -14,7 +14,6 @@ from typing import Final
 
 EXACT_BELOW: Final = 32
 BINS_PER_OCTAVE: Final = 16
-RELATIVE_ERROR: Final = 1 / 32
 
 
 def bin_of(duration: int) -> int:

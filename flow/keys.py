@@ -36,6 +36,7 @@ beside the one that readers see, then moves the pointer. `<p>` is a partition of
 | `sg:v1:{@dead-letters}:counts` | hash: source and reason → letters ever written | log, aggregator | sources × reasons |
 | `sg:v1:{@webhooks}:secrets:<source>` | list: secrets that a sender told in its handshake, the newest first | receiver | 100 a source |
 | `sg:v1:{@workers}:metrics` | hash: worker → its own metrics, with their instant | aggregator | one field a worker, stale ones removed |
+| `sg:v1:{@bridges}:metrics` | hash: bridge → its own metrics, with their instant | bridge | one field a bridge, stale ones removed |
 """
 
 from __future__ import annotations
@@ -163,6 +164,7 @@ LOG_IDENTITY: Final = f"{PREFIX}:{{@log}}:identity"
 LETTERS: Final = f"{PREFIX}:{{{DEAD_LETTERS}}}:letters"
 LETTER_COUNTS: Final = f"{PREFIX}:{{{DEAD_LETTERS}}}:counts"
 WORKER_METRICS: Final = f"{PREFIX}:{{@workers}}:metrics"
+BRIDGE_METRICS: Final = f"{PREFIX}:{{@bridges}}:metrics"
 
 
 def webhook_secrets(source: str) -> str:

@@ -14,10 +14,12 @@ from flow.forecast import (
     FEW_ITEMS,
     HORIZON,
     History,
+    Pause,
     days_until,
     history_of,
     items_within,
     open_days_ahead,
+    without_pause,
 )
 from flow.instants import DAY, format_instant
 from flow.stability import Passage, balance_of, stability, stream_passage
@@ -49,15 +51,15 @@ class Past:
     stages: Mapping[str, StageLive]
 
 
-def forecast(stream: Stream, asked: ForecastAsked, past: Past) -> dict[str, Any]:
-    """The whole answer. It takes up to half a second of computing: not for an event loop."""
+def forecast(stream: Stream, asked: ForecastAsked, past: Past, pause: Pause = without_pause) -> dict[str, Any]:
+    """The whole answer. It takes up to a second of computing: not for an event loop. `pause` lets others run."""
     wips = [_wip_this_morning(stream, index, past) for index in range(len(stream.stages))]
     days = _since_the_first_fact(stream, past.days, wips)
     first_day = asked.today - len(days) * DAY
     history = history_of([_finished(stream, day) for day in days], first_day, stream.calendar)
     edges = [first_day + place * DAY for place in range(len(days) + 1)]
     passage = stream_passage(stream, edges, days, wips) if days else None
-    when, how_many = _answers(stream, asked, history, _in_progress(past)) if history.items else (None, None)
+    when, how_many = _answers(stream, asked, history, _in_progress(past), pause) if history.items else (None, None)
     return {
         "stream": stream.name,
         "at": format_instant(asked.now),
@@ -73,12 +75,12 @@ def forecast(stream: Stream, asked: ForecastAsked, past: Past) -> dict[str, Any]
 
 
 def _answers(
-    stream: Stream, asked: ForecastAsked, history: History, in_progress: int
+    stream: Stream, asked: ForecastAsked, history: History, in_progress: int, pause: Pause
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     items = in_progress if asked.items is None else asked.items
     ahead = open_days_ahead(stream.calendar, asked.today + DAY, HORIZON)
-    needed = days_until(history, ahead, items, asked.trials, asked.seed)
-    within = items_within(history, ahead[: asked.days], asked.trials, asked.seed)
+    needed = days_until(history, ahead, items, asked.trials, asked.seed, pause=pause)
+    within = items_within(history, ahead[: asked.days], asked.trials, asked.seed, pause=pause)
     dates = {
         name: None if days is None else {"date": _date(asked.today + days * DAY), "days": days}
         for name, days in needed.items()

@@ -60,7 +60,7 @@ class Asked:
 def cells_after(window: Window, now: int) -> list[int]:
     """The cells between the end of a window and everything that may have been counted by now.
 
-    None when the window reaches to `now`. Facts may lie up to a day ahead of the clock, so days more are looked at.
+    Empty when the window reaches to `now`. Facts may lie up to a day ahead of the clock, so days more are looked at.
     """
     if window.end >= now:
         return []

@@ -67,7 +67,10 @@ class SourceMetrics(msgspec.Struct):
 
 
 class WorkerMetrics(msgspec.Struct):
-    """One worker's metrics since it started. `at` is when they were published (ms)."""
+    """One worker's metrics since it started. `at` is when they were published (ms).
+
+    `waiting`: how many of its partitions wait now for Redis or for the log.
+    """
 
     at: int = 0
     started_at: int = 0
@@ -76,6 +79,7 @@ class WorkerMetrics(msgspec.Struct):
     facts: int = 0
     items_found: int = 0
     items_read: int = 0
+    waiting: int = 0
     commit_seconds: TimeHistogram = msgspec.field(default_factory=lambda: empty_histogram(COMMIT_BUCKETS))
     visible_seconds: TimeHistogram = msgspec.field(default_factory=lambda: empty_histogram(VISIBLE_BUCKETS))
     sources: dict[str, SourceMetrics] = msgspec.field(default_factory=dict)

@@ -27,7 +27,7 @@ def arrival() -> Row:
             ),
             single(
                 "Silent sources",
-                "Of how many sources came nothing, in a time in which at least twenty facts came a week ago? Amber as "
+                "Of how many sources came nothing, in a time in which at least thirty facts came a week ago? Amber as "
                 "the alert FlowSourceSilent.",
                 [Query(or_zero(f"count({SILENT})"))],
                 unit=ITEMS, steps=ANY_IS_WARNING, click=click, height=3,

@@ -38,62 +38,69 @@ def _items_of_plan() -> str:
 
 
 def _now() -> Row:
-    return Row(
-        (
-            single(
-                "Velocity", "How many items were finished in the window? Each once, at its last arrival in done.",
-                [Query(_FINISHED)], click=TO_OVERVIEW, width=3,
-            ),
-            single(
-                "Value", "How much value did they bring, and how much waits in queues, in the unit of the facts?",
-                [Query(_VALUE, "delivered"), Query(_WAITING, "waiting")],
-                decimals=0, click=TO_OVERVIEW, width=3,
-            ),
-            single(
-                "Flow time against target",
-                "Are the lead time and the cycle time of what was finished within their targets? Amber: over 100% of "
-                "one.",
-                [
-                    Query(queries.lead_time_of_target(), "lead time"),
-                    Query(queries.cycle_time_of_target(), "cycle time"),
-                ],
-                unit=SHARE, decimals=0, steps=OVER_TARGET, nothing="no target, or nothing finished",
-                click=TO_OVERVIEW, width=5,
-            ),
-            single(
-                "Load against target",
-                "How much is in progress, of what is meant to be at most? Amber: more than that.",
-                [Query(f"{_LOAD} / ({_LOAD_TARGET} > 0)")],
-                unit=SHARE, decimals=0, steps=OVER_TARGET, nothing="no target", click=TO_OVERVIEW, width=4,
-            ),
-            single(
-                "Efficiency against target",
-                "What share of the cycle time was unblocked work, of the share that is meant to be? Amber: less than "
-                "that.",
-                [Query(f"{_EFFICIENCY} / ({_EFFICIENCY_TARGET} > 0)")],
-                unit=SHARE, decimals=0, steps=UNDER_TARGET, nothing="no target, or nothing finished",
-                click=TO_OVERVIEW, width=4,
-            ),
-            single(
-                "Predictability, a week",
-                "How much of the business value that is planned for a week was delivered in the last seven days, and "
-                "how many of the items? The definition's weekly targets are the plan: no tool tells what was "
-                "promised. Amber: less than planned.",
-                [Query(_value_of_plan(), "value"), Query(_items_of_plan(), "items")],
-                unit=SHARE, decimals=0, steps=UNDER_TARGET, nothing="no target", click=TO_OVERVIEW, width=5,
-            ),
-        )
+    return Row((*_how_much(), _time_now(), *_of_targets()))
+
+
+def _how_much() -> tuple[ShownPanel, ...]:
+    return (
+        single(
+            "Velocity", "How many items were finished in the window? Each once, at its last arrival in done.",
+            [Query(_FINISHED)], click=TO_OVERVIEW, width=3,
+        ),
+        single(
+            "Value", "How much value did they bring, and how much waits in queues, in the unit of the facts?",
+            [Query(_VALUE, "delivered"), Query(_WAITING, "waiting")],
+            decimals=0, click=TO_OVERVIEW, width=3,
+        ),
+    )  # fmt: skip
+
+
+def _time_now() -> ShownPanel:
+    return single(
+        "Flow time against target",
+        "Are the lead time and the cycle time of what was finished within their targets? Amber: over 100% of "
+        "one.",
+        [
+            Query(queries.lead_time_of_target(), "lead time"),
+            Query(queries.cycle_time_of_target(), "cycle time"),
+        ],
+        unit=SHARE, decimals=0, steps=OVER_TARGET, nothing="no target, or nothing finished",
+        click=TO_OVERVIEW, width=5,
+    )  # fmt: skip
+
+
+def _of_targets() -> tuple[ShownPanel, ...]:
+    return (
+        single(
+            "Load against target",
+            "How much is in progress, of what is meant to be at most? Amber: more than that.",
+            [Query(f"{_LOAD} / ({_LOAD_TARGET} > 0)")],
+            unit=SHARE, decimals=0, steps=OVER_TARGET, nothing="no target", click=TO_OVERVIEW, width=4,
+        ),
+        single(
+            "Efficiency against target",
+            "What share of the cycle time was unblocked work, of the share that is meant to be? Amber: less than "
+            "that.",
+            [Query(f"{_EFFICIENCY} / ({_EFFICIENCY_TARGET} > 0)")],
+            unit=SHARE, decimals=0, steps=UNDER_TARGET, nothing="no target, or nothing finished",
+            click=TO_OVERVIEW, width=4,
+        ),
+        single(
+            "Predictability, a week",
+            "How much of the business value that is planned for a week was delivered in the last seven days, and "
+            "how many of the items? The definition's weekly targets are the plan: no tool tells what was "
+            "promised. Amber: less than planned.",
+            [Query(_value_of_plan(), "value"), Query(_items_of_plan(), "items")],
+            unit=SHARE, decimals=0, steps=UNDER_TARGET, nothing="no target", click=TO_OVERVIEW, width=5,
+        ),
     )  # fmt: skip
 
 
 def _trends() -> tuple[ShownPanel, ...]:
-    cycle_target = state("flow_cycle_time_target_seconds", STREAM, by="quantile")
-    lead_target = state("flow_lead_time_target_seconds", STREAM, by="quantile")
-    lead_times = [
-        Query(queries.quantile(share, "flow_lead_time_seconds", STREAM, each="item_type"), f"p{share}")
-        for share in queries.QUANTILES
-    ]
-    cycle_times = state("flow_cycle_time_window_seconds", STREAM, WINDOW, by="quantile")
+    return (*_output(), *_flow_time(), *_load_and_efficiency(), *_kinds_and_plan())
+
+
+def _output() -> tuple[ShownPanel, ...]:
     return (
         over_time(
             "Velocity", "Is more or less being finished? Items finished in the $window before each point.",
@@ -104,6 +111,18 @@ def _trends() -> tuple[ShownPanel, ...]:
             "Does more throughput bring more value? Value of what arrived in done in the $window before.",
             [Query(_VALUE, "value")],
         ),
+    )  # fmt: skip
+
+
+def _flow_time() -> tuple[ShownPanel, ...]:
+    cycle_target = state("flow_cycle_time_target_seconds", STREAM, by="quantile")
+    lead_target = state("flow_lead_time_target_seconds", STREAM, by="quantile")
+    lead_times = [
+        Query(queries.quantile(share, "flow_lead_time_seconds", STREAM, each="item_type"), f"p{share}")
+        for share in queries.QUANTILES
+    ]
+    cycle_times = state("flow_cycle_time_window_seconds", STREAM, WINDOW, by="quantile")
+    return (
         over_time(
             "Flow time: lead time", "How long does a request take, from the first fact to done, of what was finished?",
             [*lead_times, Query(lead_target, "target p{{quantile}}", goal=True)],
@@ -114,6 +133,11 @@ def _trends() -> tuple[ShownPanel, ...]:
             [Query(cycle_times, "p{{quantile}}"), Query(cycle_target, "target p{{quantile}}", goal=True)],
             unit=SECONDS,
         ),
+    )  # fmt: skip
+
+
+def _load_and_efficiency() -> tuple[ShownPanel, ...]:
+    return (
         over_time(
             "Flow load", "How much is in progress at once? More than the target makes everything slower.",
             [Query(_LOAD, "in progress"), Query(_LOAD_TARGET, "target", goal=True)],
@@ -123,6 +147,11 @@ def _trends() -> tuple[ShownPanel, ...]:
             [Query(_EFFICIENCY, "efficiency"), Query(_EFFICIENCY_TARGET, "target", goal=True)],
             unit=SHARE,
         ),
+    )  # fmt: skip
+
+
+def _kinds_and_plan() -> tuple[ShownPanel, ...]:
+    return (
         over_time(
             "Flow distribution", "On what kinds of work is the time spent? Shares of what arrived in done, by type.",
             [Query(_BY_TYPE, "{{item_type}}")],

@@ -23,57 +23,69 @@ LANE_OF_ROW: Final = (
 
 
 def _state_now() -> Row:
+    return Row((*_where_it_sticks(), *_times(), *_how_much()))
+
+
+def _where_it_sticks() -> tuple[ShownPanel, ...]:
+    return (
+        single(
+            "Bottleneck now",
+            "Which stage holds the stream up, and why? As the alert FlowBottleneckEmerging: a stage in alarm that "
+            "constrains the stream, or a queue that grew over all of its last week.",
+            [Query(queries.bottleneck(), "{{stage}} {{cause}}")],
+            steps=BOTTLENECK, only_names=True, click=("What happens there?", TO_STAGE), width=5,
+        ),
+        single(
+            "Oldest item in a stage", "In which stage is an item for longest, and for how long?",
+            [Query(f"topk(1, {age(_oldest())})", "{{stage}}")],
+            unit=SECONDS, nothing="no item", names=True, click=("What happens there?", TO_STAGE), width=4,
+        ),
+    )  # fmt: skip
+
+
+def _times() -> tuple[ShownPanel, ...]:
+    return (
+        single(
+            "Time against target",
+            "Is the lead time, and is the cycle time, of what was finished in the window within its target? 100% "
+            "is the target; of several the worst. Amber: over it.",
+            [
+                Query(queries.lead_time_of_target(), "lead time"),
+                Query(queries.cycle_time_of_target(), "cycle time"),
+            ],
+            unit=SHARE, decimals=0, steps=OVER_TARGET, nothing="no target, or nothing finished",
+            click=("The six flow measures", TO_MEASURES), width=5,
+        ),
+        single(
+            "Time, p85", "Within which time were 85% of the items of the window finished?",
+            [
+                Query(queries.quantile("0.85", "flow_lead_time_seconds", STREAM, each="item_type"), "lead time"),
+                Query(state("flow_cycle_time_window_seconds", STREAM, WINDOW, 'quantile="0.85"'), "cycle time"),
+            ],
+            unit=SECONDS, nothing="nothing finished", click=("The six flow measures", TO_MEASURES), width=4,
+        ),
+    )  # fmt: skip
+
+
+def _how_much() -> tuple[ShownPanel, ...]:
     finished = "flow_window_throughput_items"
-    return Row(
-        (
-            single(
-                "Bottleneck now",
-                "Which stage holds the stream up, and why? As the alert FlowBottleneckEmerging: a stage in alarm that "
-                "constrains the stream, or a queue that grew over all of its last week.",
-                [Query(queries.bottleneck(), "{{stage}} {{cause}}")],
-                steps=BOTTLENECK, only_names=True, click=("What happens there?", TO_STAGE), width=5,
-            ),
-            single(
-                "Oldest item in a stage", "In which stage is an item for longest, and for how long?",
-                [Query(f"topk(1, {age(_oldest())})", "{{stage}}")],
-                unit=SECONDS, nothing="no item", names=True, click=("What happens there?", TO_STAGE), width=4,
-            ),
-            single(
-                "Time against target",
-                "Is the lead time, and is the cycle time, of what was finished in the window within its target? 100% "
-                "is the target; of several the worst. Amber: over it.",
-                [
-                    Query(queries.lead_time_of_target(), "lead time"),
-                    Query(queries.cycle_time_of_target(), "cycle time"),
-                ],
-                unit=SHARE, decimals=0, steps=OVER_TARGET, nothing="no target, or nothing finished",
-                click=("The six flow measures", TO_MEASURES), width=5,
-            ),
-            single(
-                "Time, p85", "Within which time were 85% of the items of the window finished?",
-                [
-                    Query(queries.quantile("0.85", "flow_lead_time_seconds", STREAM, each="item_type"), "lead time"),
-                    Query(state("flow_cycle_time_window_seconds", STREAM, WINDOW, 'quantile="0.85"'), "cycle time"),
-                ],
-                unit=SECONDS, nothing="nothing finished", click=("The six flow measures", TO_MEASURES), width=4,
-            ),
-            single(
-                "Finished", "How many items were finished in the window, and how many in the one before it?",
-                [
-                    Query(state(finished, STREAM, WINDOW), "in $window"),
-                    Query(state(finished, STREAM, WINDOW, offset="$window"), "the $window before"),
-                ],
-                click=("The six flow measures", TO_MEASURES), width=3,
-            ),
-            single(
-                "In progress", "How many items are in the stream, and how many are blocked?",
-                [
-                    Query(total(state("flow_stage_wip", STREAM, by="stage")), "items"),
-                    Query(total(state("flow_stage_blocked_items", STREAM, by="stage")), "blocked"),
-                ],
-                click=("The six flow measures", TO_MEASURES), width=3,
-            ),
-        )
+    return (
+        single(
+            "Finished", "How many items were finished in the window, and how many in the one before it?",
+            [
+                Query(state(finished, STREAM, WINDOW), "in $window"),
+                Query(state(finished, STREAM, WINDOW, offset="$window"), "the $window before"),
+            ],
+            click=("The six flow measures", TO_MEASURES), width=3,
+        ),
+        single(
+            "In progress", "How many items are in the stream, and how many are blocked?",
+            [
+                Query(total(state("flow_stage_wip", STREAM, by="stage")), "items"),
+                Query(total(state("flow_stage_blocked_items", STREAM, by="stage")), "blocked"),
+            ],
+            click=("The six flow measures", TO_MEASURES), width=3,
+        ),
     )  # fmt: skip
 
 
@@ -82,33 +94,42 @@ def _oldest() -> str:
 
 
 def _stage_table() -> ShownPanel:
-    def of_stage(metric: str, *where: str) -> str:
-        return state(metric, STREAM, *where, by="stage")
-
-    allowed = f"((1 - {of_stage('flow_stage_sle_ratio')}) * {of_stage('flow_stage_wip')} > 0)"
     return rows_of(
         "Stages, in the order of the stream",
         "Where does work wait? Room is what the WIP limit leaves: amber 0, red below (FlowWipLimitBreached). Ageing "
         "is amber when more items are older than the expectation than it allows (FlowItemsAgeing). Evidence: the "
         "bottleneck alarm is raised at 1. Click a stage for more.",
         [Column("Stage", unit=TEXT, width=160, link=("What happens there?", TO_STAGE_OF_ROW))],
-        [
-            Column("#", of_stage("flow_stage_position"), width=45),
-            Column("WIP", of_stage("flow_stage_wip")),
-            Column("Limit", of_stage("flow_stage_wip_limit")),
-            Column("Room", f"{of_stage('flow_stage_wip_limit')} - {of_stage('flow_stage_wip')}", steps=ROOM),
-            Column("Blocked", of_stage("flow_stage_blocked_items")),
-            Column("Oldest", age(_oldest()), SECONDS),
-            Column("Expected within", of_stage("flow_stage_sle_seconds"), SECONDS),
-            Column("Older", of_stage("flow_stage_items_over_sle")),
-            Column("Ageing", f"{of_stage('flow_stage_items_over_sle')} / {allowed}", SHARE, 0, OVER_TARGET),
-            Column("In", grown("flow_stage_arrivals_total", STREAM, by="stage"), decimals=0),
-            Column("Out", grown("flow_stage_departures_total", STREAM, by="stage"), decimals=0),
-            Column("Sent back", grown("flow_stage_rework_total", STREAM, by="stage"), decimals=0),
-            Column("Time, p85", of_stage("flow_stage_window_time_seconds", WINDOW, 'quantile="0.85"'), SECONDS),
-            Column("Evidence", of_stage("flow_stage_bottleneck_evidence_ratio"), ITEMS, 2, EVIDENCE),
-        ],
+        [*_columns_of_what_is_there(), *_columns_of_what_happened()],
         order="#",
+    )
+
+
+def _of_stage(metric: str, *where: str) -> str:
+    return state(metric, STREAM, *where, by="stage")
+
+
+def _columns_of_what_is_there() -> tuple[Column, ...]:
+    return (
+        Column("#", _of_stage("flow_stage_position"), width=45),
+        Column("WIP", _of_stage("flow_stage_wip")),
+        Column("Limit", _of_stage("flow_stage_wip_limit")),
+        Column("Room", f"{_of_stage('flow_stage_wip_limit')} - {_of_stage('flow_stage_wip')}", steps=ROOM),
+        Column("Blocked", _of_stage("flow_stage_blocked_items")),
+        Column("Oldest", age(_oldest()), SECONDS),
+        Column("Expected within", _of_stage("flow_stage_sle_seconds"), SECONDS),
+        Column("Older", _of_stage("flow_stage_items_over_sle")),
+        Column("Ageing", queries.ageing(STREAM, by="stage"), SHARE, 0, OVER_TARGET),
+    )
+
+
+def _columns_of_what_happened() -> tuple[Column, ...]:
+    return (
+        Column("In", grown("flow_stage_arrivals_total", STREAM, by="stage"), decimals=0),
+        Column("Out", grown("flow_stage_departures_total", STREAM, by="stage"), decimals=0),
+        Column("Sent back", grown("flow_stage_rework_total", STREAM, by="stage"), decimals=0),
+        Column("Time, p85", _of_stage("flow_stage_window_time_seconds", WINDOW, 'quantile="0.85"'), SECONDS),
+        Column("Evidence", _of_stage("flow_stage_bottleneck_evidence_ratio"), ITEMS, 2, EVIDENCE),
     )
 
 

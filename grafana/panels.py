@@ -102,32 +102,13 @@ def over_time(
     height: int = 8,
 ) -> ShownPanel:
     """Lines over the shown range. `stacked` areas, `of_whole` as shares. `steps` are drawn as dashed lines."""
-    stacking = StackingMode.PERCENT if of_whole else StackingMode.NORMAL if stacked else StackingMode.NONE
+    drawn = GraphThresholdsStyleMode.DASHED if steps else GraphThresholdsStyleMode.OFF
     panel = (
-        timeseries.Panel()
+        _lines(stacked)
         .unit(unit)
-        .no_value("nothing in this range")
         .thresholds(thresholds(steps or PLAIN))
-        .thresholds_style(
-            common.GraphThresholdsStyleConfig().mode(
-                GraphThresholdsStyleMode.DASHED if steps else GraphThresholdsStyleMode.OFF
-            )
-        )
-        .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
-        .axis_soft_min(0)
-        .line_width(1 if stacked else 2)
-        .fill_opacity(60 if stacked else 0)
-        .line_interpolation(LineInterpolation.STEP_AFTER if stacked else LineInterpolation.LINEAR)
-        .show_points(VisibilityMode.AUTO)
-        .stacking(common.StackingConfig().mode(stacking).group("A"))
-        .legend(
-            common.VizLegendOptions()
-            .show_legend(True)
-            .display_mode(LegendDisplayMode.LIST)
-            .placement(LegendPlacement.BOTTOM)
-            .calcs(["lastNotNull"])
-        )
-        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.NONE))
+        .thresholds_style(common.GraphThresholdsStyleConfig().mode(drawn))
+        .stacking(_stacking(stacked, of_whole))
     )
     for ref, query in referred(queries):
         if query.goal:
@@ -135,6 +116,36 @@ def over_time(
     if click is not None:
         panel = panel.data_links([link(*click)])
     return common_of(panel, title, description, queries, width=width, height=height)
+
+
+def _lines(stacked: bool) -> timeseries.Panel:
+    return (
+        timeseries.Panel()
+        .no_value("nothing in this range")
+        .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+        .axis_soft_min(0)
+        .line_width(1 if stacked else 2)
+        .fill_opacity(60 if stacked else 0)
+        .line_interpolation(LineInterpolation.STEP_AFTER if stacked else LineInterpolation.LINEAR)
+        .show_points(VisibilityMode.AUTO)
+        .legend(_legend())
+        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.NONE))
+    )
+
+
+def _stacking(stacked: bool, of_whole: bool) -> common.StackingConfig:
+    mode = StackingMode.PERCENT if of_whole else StackingMode.NORMAL if stacked else StackingMode.NONE
+    return common.StackingConfig().mode(mode).group("A")
+
+
+def _legend() -> common.VizLegendOptions:
+    return (
+        common.VizLegendOptions()
+        .show_legend(True)
+        .display_mode(LegendDisplayMode.LIST)
+        .placement(LegendPlacement.BOTTOM)
+        .calcs(["lastNotNull"])
+    )
 
 
 def distribution(title: str, description: str, query: Query, *, width: int = 12, height: int = 9) -> ShownPanel:

@@ -7,19 +7,16 @@ from typing import Final
 from grafana import marks, variables
 from grafana.arrival import SILENT, arrival
 from grafana.boards import Board, Row
-from grafana.colours import ANY_IS_WARNING, LAG, PLAIN, SNAPSHOT_AGE
-from grafana.panels import PER_SECOND, REQUESTS, SECONDS, SHARE, SINCE, TEXT, ShownPanel, over_time
+from grafana.colours import ANY_IS_WARNING, LAG, PLAIN
+from grafana.panels import PER_SECOND, REQUESTS, SECONDS, SINCE, TEXT, ShownPanel, over_time
+from grafana.processes import bridges, each_process, each_worker, used
 from grafana.queries import (
     RECENT,
     SOURCE,
     Query,
-    age,
-    ever,
     grown,
     process_quantile,
-    processes,
     quantile,
-    series,
     speed,
     state,
     total,
@@ -73,23 +70,19 @@ def _visible(by: str = "", over: str = RANGE) -> str:
     )
 
 
-def _used(counter: str, by: str) -> str:
-    return ever(processes(counter, SOURCE, by=by), counter, by)
-
-
 def _webhooks() -> Row:
     return Row(
         (
             over_time(
                 "Webhooks", "Do the tools call, and how often?",
-                [Query(_used("streamgauge_webhook_requests_total", "source"), "{{source}}")],
+                [Query(used("streamgauge_webhook_requests_total", "source"), "{{source}}")],
                 unit=REQUESTS, width=8,
             ),
             over_time(
                 "Webhooks refused, by reason", "Is somebody refused: a wrong secret, a payload that is not understood?",
                 [
                     Query(
-                        _used("streamgauge_webhook_rejections_total", "source, reason"), "{{source}}: {{reason}}"
+                        used("streamgauge_webhook_rejections_total", "source, reason"), "{{source}}: {{reason}}"
                     )
                 ],
                 unit=REQUESTS, width=8,
@@ -161,123 +154,6 @@ def _not_understood() -> Row:
     )  # fmt: skip
 
 
-def _each_worker() -> Row:
-    found, read = (
-        speed(f"streamgauge_worker_items_{word}_total", by="worker", over=RECENT) for word in ("found", "read")
-    )
-    return Row(
-        (
-            over_time(
-                "Facts read", "Does each worker work?",
-                [Query(speed("streamgauge_worker_facts_total", by="worker", over=RECENT), "{{worker}}")],
-                unit=PER_SECOND, width=8,
-            ),
-            over_time(
-                "Commit, p99", "Is Redis slow? The time to make one batch durable in the state.",
-                [Query(quantile("0.99", "streamgauge_commit_seconds", by="worker", over=RECENT), "{{worker}}")],
-                unit=SECONDS, width=8,
-            ),
-            over_time(
-                "Commits refused", "Do workers fight over partitions? Some after a rebalance are usual, many are not.",
-                [Query(speed("streamgauge_worker_conflicts_total", by="worker", over=RECENT), "{{worker}}")],
-                unit=PER_SECOND, width=8,
-            ),
-            over_time(
-                "Items found in memory", "Is the memory for items large enough? The rest is read from Redis.",
-                [Query(f"{found} / ({found} + {read} > 0)", "{{worker}}")],
-                unit=SHARE, width=8,
-            ),
-            over_time(
-                "Last sign of life", "Is a worker silent? After a minute it is no longer shown.",
-                [Query(age(state("streamgauge_worker_published_timestamp_seconds", by="worker")), "{{worker}}")],
-                unit=SECONDS, width=8,
-            ),
-            over_time(
-                "Up for", "Does a worker restart again and again?",
-                [Query(age(state("streamgauge_worker_start_timestamp_seconds", by="worker")), "{{worker}}")],
-                unit=SECONDS, width=8,
-            ),
-        ),
-        "Workers",
-    )  # fmt: skip
-
-
-_FAILED: Final = 'status=~"5.."'
-
-
-def _each_process() -> Row:
-    return Row(
-        (
-            over_time(
-                "Facts taken in", "How much is made durable in the log?",
-                [Query(_used("streamgauge_ingest_facts_total", "source"), "{{source}}")],
-                unit=PER_SECOND, width=8,
-            ),
-            over_time(
-                "Append to the log, p99", "Is the log slow? A webhook is answered only after this.",
-                [Query(process_quantile("0.99", "streamgauge_append_seconds"), "append")],
-                unit=SECONDS, width=8,
-            ),
-            over_time(
-                "Answers that failed", "Does a process answer with an error of its own?",
-                [Query(processes("streamgauge_http_requests_total", _FAILED, by="route"), "{{route}}")],
-                unit=REQUESTS, width=8,
-            ),
-            over_time(
-                "Age of what is shown", "Can every process read the state? Red line: StreamgaugeDown.",
-                [Query(age(f"max by (instance) ({series('streamgauge_snapshot_timestamp_seconds')})"), "{{instance}}")],
-                unit=SECONDS, steps=SNAPSHOT_AGE, width=8,
-            ),
-            over_time(
-                "Reading the state, p99", "Is Redis slow to answer?",
-                [Query(process_quantile("0.99", "streamgauge_snapshot_seconds"), "reading")],
-                unit=SECONDS, width=8,
-            ),
-            over_time(
-                "Readings that failed", "Is Redis away?",
-                [Query(processes("streamgauge_snapshot_failures_total"), "failures")],
-                unit=PER_SECOND, width=8,
-            ),
-            over_time(
-                "Spool", "Do deliveries wait on a disk because the log is away (StreamgaugeSpooling)? 100% is full.",
-                [
-                    Query(f"max by (instance) ({series('streamgauge_spool_filled_ratio')})", "{{instance}} filled"),
-                ],
-                unit=SHARE, width=8,
-            ),
-            over_time(
-                "Items read again, by outcome",
-                "Are webhooks that do not say enough made good by asking the tool? What failed or was dropped is "
-                "missing.",
-                [Query(_used("streamgauge_hydrated_items_total", "source, outcome"), "{{source}}: {{outcome}}")],
-                unit=PER_SECOND, width=16,
-            ),
-            rows_of(
-                "Processes",
-                "What runs where? Versions that differ are an unfinished roll-out; lanes left out are counted, not "
-                "exported.",
-                [Column("Instance", unit=TEXT)],
-                [
-                    Column("Deliveries spooled", f"max by (instance) ({series('streamgauge_spool_deliveries')})",
-                           steps=ANY_IS_WARNING),
-                    Column("Oldest spooled",
-                           f"1000 * max by (instance) ({series('streamgauge_spool_oldest_timestamp_seconds')})", SINCE),
-                    Column("Lanes left out", f"max by (instance) ({series('streamgauge_lanes_left_out')})",
-                           steps=ANY_IS_WARNING),
-                ],
-                order="Instance", width=16, height=7,
-            ),
-            rows_of(
-                "Versions", "Which versions run?",
-                [Column("Version", unit=TEXT)],
-                [Column("Processes", f"count by (version) ({series('streamgauge_build_info')})")],
-                order="Version", width=8, height=7,
-            ),
-        ),
-        "HTTP processes",
-    )  # fmt: skip
-
-
 PIPELINE: Final = Board(
     "flow-pipeline",
     "Pipeline",
@@ -286,5 +162,14 @@ PIPELINE: Final = Board(
     "30s",
     [variables.source()],
     [*marks.alerts('alertname=~"Streamgauge.*|FlowSourceSilent|FlowUnmappedStatuses"')],
-    [arrival(), Row((_sources(),)), _webhooks(), _workers(), _not_understood(), _each_worker(), _each_process()],
+    [
+        arrival(),
+        Row((_sources(),)),
+        _webhooks(),
+        _workers(),
+        _not_understood(),
+        each_worker(),
+        bridges(),
+        each_process(),
+    ],
 )

@@ -109,6 +109,17 @@ def marked(expression: str, label: str, value: str) -> str:
     return f'label_replace({expression}, "{label}", "{value}", "", "")'
 
 
+def ageing(*where: str, by: str = "") -> str:
+    """How many items are older than expected, of as many as the expectation allows: of what is there now or of the last
+    week, whichever is less. FlowItemsAgeing fires where that is over 1.
+    """
+    now, week = (
+        f"max{_by(by)}(stream_stage:{what}{{{','.join(where)}}})"
+        for what in ("flow_stage_items_over_sle:ratio", "flow_stage_visits_over_sle:ratio7d")
+    )
+    return f"({week} < {now}) or {now}"
+
+
 def lead_time_of_target() -> str:
     """The lead time as a share of its target: the worst of the quantiles that have one."""
     times = " or ".join(

@@ -7,7 +7,7 @@ from typing import Final
 from grafana import links, marks, queries, variables
 from grafana.boards import Board, Row
 from grafana.colours import EVIDENCE, OVER_TARGET, PLAIN, ROOM
-from grafana.panels import ITEMS, SECONDS, SHARE, distribution, over_time, single
+from grafana.panels import ITEMS, SECONDS, SHARE, ShownPanel, distribution, over_time, single
 from grafana.queries import STAGE, WINDOW, Query, age, grown, ratio, speed, state
 
 TO_OVERVIEW: Final = ("The whole stream", links.board("flow-overview", "stream", "window"))
@@ -22,45 +22,54 @@ _EVIDENCE: Final = "flow_stage_bottleneck_evidence_ratio"
 
 
 def _now() -> Row:
-    allowed = f"((1 - {state('flow_stage_sle_ratio', STAGE)}) * {_WIP} > 0)"
-    return Row(
-        (
-            single(
-                "WIP", "How many items are in the stage now?",
-                [Query(_WIP)], steps=PLAIN, click=TO_OVERVIEW, width=3,
-            ),
-            single(
-                "Room below the limit",
-                "How many more items does the WIP limit allow? Amber: none. Red: too many are there "
-                "(FlowWipLimitBreached).",
-                [Query(f"{_LIMIT} - {_WIP}")],
-                steps=ROOM, nothing="no limit", click=TO_OVERVIEW, width=3,
-            ),
-            single(
-                "Oldest item",
-                "How long has the oldest item been in the stage, and within which time is it expected to leave?",
-                [Query(_AGE, "age"), Query(_EXPECTED, "expected")],
-                unit=SECONDS, nothing="no item", click=TO_OVERVIEW, width=5,
-            ),
-            single(
-                "Ageing",
-                "How many items are older than the expectation, of as many as it allows? Amber over 100%: "
-                "FlowItemsAgeing.",
-                [Query(f"{_OVER} / {allowed}")],
-                unit=SHARE, decimals=0, steps=OVER_TARGET, nothing="no expectation, or no item",
-                click=TO_OVERVIEW, width=4,
-            ),
-            single(
-                "Blocked", "How many items are blocked here now?",
-                [Query(state("flow_stage_blocked_items", STAGE))], click=TO_OVERVIEW, width=3,
-            ),
-            single(
-                "Evidence of a bottleneck",
-                "How near is the alarm, for each cause that is watched? At 1 it is raised: FlowBottleneckEmerging.",
-                [Query(state(_EVIDENCE, STAGE, by="cause"), "{{cause}}")],
-                decimals=2, steps=EVIDENCE, names=True, nothing="nothing can be said yet", click=TO_OVERVIEW, width=6,
-            ),
-        )
+    return Row((*_how_much(), *_how_old(), _near_the_alarm()))
+
+
+def _how_much() -> tuple[ShownPanel, ...]:
+    return (
+        single(
+            "WIP", "How many items are in the stage now?",
+            [Query(_WIP)], steps=PLAIN, click=TO_OVERVIEW, width=3,
+        ),
+        single(
+            "Room below the limit",
+            "How many more items does the WIP limit allow? Amber: none. Red: too many are there "
+            "(FlowWipLimitBreached).",
+            [Query(f"{_LIMIT} - {_WIP}")],
+            steps=ROOM, nothing="no limit", click=TO_OVERVIEW, width=3,
+        ),
+    )  # fmt: skip
+
+
+def _how_old() -> tuple[ShownPanel, ...]:
+    return (
+        single(
+            "Oldest item",
+            "How long has the oldest item been in the stage, and within which time is it expected to leave?",
+            [Query(_AGE, "age"), Query(_EXPECTED, "expected")],
+            unit=SECONDS, nothing="no item", click=TO_OVERVIEW, width=5,
+        ),
+        single(
+            "Ageing",
+            "How many items are older than the expectation, of as many as it allows? Of what is there now or of the "
+            "last week, whichever is less. Amber over 100%: FlowItemsAgeing.",
+            [Query(queries.ageing(STAGE))],
+            unit=SHARE, decimals=0, steps=OVER_TARGET, nothing="no expectation, or no item",
+            click=TO_OVERVIEW, width=4,
+        ),
+        single(
+            "Blocked", "How many items are blocked here now?",
+            [Query(state("flow_stage_blocked_items", STAGE))], click=TO_OVERVIEW, width=3,
+        ),
+    )  # fmt: skip
+
+
+def _near_the_alarm() -> ShownPanel:
+    return single(
+        "Evidence of a bottleneck",
+        "How near is the alarm, for each cause that is watched? At 1 it is raised: FlowBottleneckEmerging.",
+        [Query(state(_EVIDENCE, STAGE, by="cause"), "{{cause}}")],
+        decimals=2, steps=EVIDENCE, names=True, nothing="nothing can be said yet", click=TO_OVERVIEW, width=6,
     )  # fmt: skip
 
 
@@ -127,8 +136,13 @@ def _waiting() -> Row:
                 height=9,
             ),
             over_time(
-                "Items over the expectation", "How many items are in the stage for longer than expected?",
-                [Query(_OVER, "older than expected here")],
+                "Items over the expectation",
+                "How many items are in the stage for longer than expected, and how many left too late in the $window "
+                "before each point?",
+                [
+                    Query(_OVER, "older than expected here"),
+                    Query(grown("flow_stage_visits_over_sle_total", STAGE), "left too late"),
+                ],
                 height=9,
             ),
         ),

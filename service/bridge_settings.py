@@ -78,7 +78,9 @@ class BridgeSettings(ClusterSettings):
     start: Literal["earliest", "latest"] = "earliest"
     session_timeout: Duration = Field(default=10 * SECOND, ge=SECOND, le=5 * MINUTE)
 
-    @field_validator("security_protocol", "username", "password", "ca_file", "certificate_file", "key_file")
+    @field_validator(
+        "security_protocol", "username", "password", "token_file", "ca_file", "certificate_file", "key_file"
+    )
     @classmethod
     def _with_own_servers(cls, value: object, info: ValidationInfo) -> object:
         if info.data.get("bootstrap_servers", "") is None and value not in {None, "PLAINTEXT"}:

@@ -1,61 +1,70 @@
 """`GET /metrics`: the latest snapshot of the state, and what this process counts of itself.
 
-The state is rendered at most once per snapshot and format, in a thread; of a stream that did not change the text is
-kept. The client library takes twenty times as long to write the same samples, so `service.exporter_text` does.
+A page is made on the event loop, a slice at a time: a thread beside it would take the interpreter from each webhook for
+milliseconds, over and over. Text is kept where nothing changed. The client library takes twenty times as long to write
+the same samples, so `service.exporter_text` does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from threading import Lock
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric as ClientMetric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics_text
+from prometheus_client.registry import Collector
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from flow.catalogue import METRICS
 from flow.definitions import Definitions
 from flow.metric import Metric
 from service.authorisation import TokenCheck
+from service.exporter_lanes import LaneTexts
 from service.exporter_monitor import MonitorLayout
-from service.exporter_points import StreamLayout
-from service.exporter_text import Points, head, lines
-from service.snapshots import Snapshot, StreamSnapshot
+from service.exporter_streams import StreamTexts
+from service.exporter_text import Texts, head, texts_of
+from service.snapshots import Snapshot
 
 OPENMETRICS: Final = "application/openmetrics-text"
 OPENMETRICS_TYPE: Final = f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
 PLAIN_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+OPENMETRICS_END: Final = b"# EOF\n"
+
+_SLICE: Final = 0.0005
+"""Seconds after which a page that is being made lets webhooks go first."""
+
+_BREATH: Final = 0.002
+"""Seconds for which it does. To give up only the turn would not do: a webhook takes a dozen turns of the event loop."""
+
+_UNHURRIED: Final = 2.0
+"""Seconds after which a page only gives up the turn: Prometheus waits for 10 s unless told otherwise."""
+
+_PIECE: Final = 128 * 1024
+"""Bytes that are put together and compressed at once."""
 
 _GZIP_LEVEL: Final = 1
-_BREATH: Final = 0.0001
-"""Seconds for which the rendering thread lets go of the interpreter before each stream: webhooks come first."""
+_GZIP: Final = 16 + zlib.MAX_WBITS
 
 _QUALITY: Final = re.compile(r"q=(\d(?:\.\d{1,3})?)")
 _SHOWN_ALWAYS: Final = frozenset(("streamgauge_build_info", "streamgauge_snapshot_timestamp_seconds"))
 """Gauges of the state that are shown though the snapshot is stale."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rendered:
-    """What was rendered last: of which snapshot, whether it was stale, and the text by format (is it OpenMetrics?)."""
-
-    snapshot: Snapshot | None
-    stale: bool
-    texts: dict[bool, bytes]
-
-
 class Exporter:
-    """Renders the latest snapshot and this process's own registry. `latest` returns None before the first snapshot."""
+    """Writes the latest snapshot and this process's own registry.
+
+    `latest` returns None before the first snapshot. `timer` gives seconds; only differences are used.
+    """
 
     def __init__(
         self,
@@ -64,68 +73,94 @@ class Exporter:
         registry: CollectorRegistry,
         clock: Callable[[], int],
         version: str,
+        *,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._latest = latest
         self._registry = registry
         self._clock = clock
+        self._timer = timer
         self._monitor = MonitorLayout(definitions, version)
-        self._layouts = {name: StreamLayout(stream) for name, stream in definitions.streams.items()}
-        self._texts: dict[str, tuple[StreamSnapshot, Mapping[str, str]]] = {}
-        self._rendered = _Rendered(None, True, {})
-        self._lock = Lock()
+        self._lanes = LaneTexts(definitions)
+        self._streams = {name: StreamTexts(stream) for name, stream in definitions.streams.items()}
 
-    async def page(self, openmetrics: bool, compressed: bool) -> bytes:
-        """The whole page, made in a thread."""
-        return await asyncio.to_thread(self.render, openmetrics, compressed)
+    async def page(self, openmetrics: bool, compressed: bool = False) -> Sequence[bytes]:
+        """The whole page in pieces, or compressed. Other work of the event loop goes on meanwhile."""
+        pieces: list[bytes] = []
+        began = resumed = self._timer()
+        for piece in self._steps(openmetrics):
+            pieces.append(piece)
+            if self._timer() - resumed >= _SLICE:
+                await asyncio.sleep(_BREATH if self._timer() - began < _UNHURRIED else 0)
+                resumed = self._timer()
+        return [await asyncio.to_thread(_compressed, pieces)] if compressed else pieces
 
-    def render(self, openmetrics: bool, compressed: bool = False) -> bytes:
-        """The whole page. Threads may call it at once; each snapshot is rendered by one of them."""
+    def render(self, openmetrics: bool) -> bytes:
+        """The whole page at once."""
+        return b"".join(self._steps(openmetrics))
+
+    def _steps(self, openmetrics: bool) -> Iterator[bytes]:
+        """The page. An empty piece is a place to pause, no more than a millisecond's work behind the last one."""
+        yield from self._state(openmetrics)
         write = openmetrics_text.generate_latest if openmetrics else generate_latest
-        page: bytes = self.state(openmetrics) + write(self._registry)
-        return gzip.compress(page, _GZIP_LEVEL, mtime=0) if compressed else page
+        for family in self._registry.collect():
+            yield write(_Alone(family)).removesuffix(OPENMETRICS_END)
+        if openmetrics:
+            yield OPENMETRICS_END
 
-    def state(self, openmetrics: bool) -> bytes:
-        """The part of the page that tells of the state."""
-        with self._lock:
-            snapshot = self._latest()
-            stale = snapshot is None or snapshot.is_stale(self._clock())
-            rendered = self._rendered
-            if rendered.snapshot is not snapshot or rendered.stale != stale:
-                rendered = self._rendered = _Rendered(snapshot, stale, {})
-            if openmetrics not in rendered.texts:
-                rendered.texts[openmetrics] = self._render(snapshot, stale, openmetrics).encode()
-            return rendered.texts[openmetrics]
-
-    def _render(self, snapshot: Snapshot | None, stale: bool, openmetrics: bool) -> str:
-        parts: list[Mapping[str, str]] = [
-            _texts_of(self._monitor.always() if snapshot is None else self._other_points(snapshot))
-        ]
-        if snapshot is not None:
-            parts += [self._stream_texts(name, stream) for name, stream in snapshot.streams.items()]
-        page: list[str] = []
+    def _state(self, openmetrics: bool) -> Iterator[bytes]:
+        snapshot = self._latest()
+        stale = snapshot is None or snapshot.is_stale(self._clock())
+        found: dict[str, list[bytes]] = defaultdict(list)
+        for texts in self._texts(snapshot):
+            for name, text in texts.items():
+                found[name].append(text)
+            yield b""
         for name, metric in METRICS.items():
-            texts = [part[name] for part in parts if name in part]
-            if texts and _is_shown(metric, stale):
-                page += (head(metric, openmetrics), *texts)
-        return "".join(page)
+            if name in found and _is_shown(metric, stale):
+                yield head(metric, openmetrics).encode()
+                yield from _joined(found[name])
 
-    def _other_points(self, snapshot: Snapshot) -> Points:
-        points = self._monitor.points(snapshot)
-        for name, alarms in snapshot.alarms.items():
-            if name in self._layouts:
-                self._layouts[name].alarms(alarms, points)
-        return points
-
-    def _stream_texts(self, name: str, snapshot: StreamSnapshot) -> Mapping[str, str]:
-        kept = self._texts.get(name)
-        if kept is None or kept[0] is not snapshot:
-            time.sleep(_BREATH)
-            kept = self._texts[name] = (snapshot, _texts_of(self._layouts[name].points(snapshot)))
-        return kept[1]
+    def _texts(self, snapshot: Snapshot | None) -> Iterator[Texts]:
+        yield from map(texts_of, self._monitor.steps(snapshot))
+        if snapshot is not None:
+            yield from self._lanes.of(snapshot.lanes)
+            for name, stream in snapshot.streams.items():
+                yield from self._streams[name].of(stream, snapshot.alarms.get(name, ()))
 
 
-def _texts_of(points: Points) -> dict[str, str]:
-    return {name: lines(name, found) for name, found in points.items() if found}
+class _Alone(Collector):
+    """One family, as the client library's writers take it."""
+
+    def __init__(self, family: ClientMetric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[ClientMetric]:
+        return (self._family,)
+
+
+def _joined(texts: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in fewer pieces."""
+    waiting, size = list[bytes](), 0
+    for text in texts:
+        waiting.append(text)
+        size += len(text)
+        if size >= _PIECE:
+            yield b"".join(waiting)
+            waiting, size = [], 0
+    yield b"".join(waiting)
+
+
+def _compressed(pieces: list[bytes]) -> bytes:
+    """Takes all pieces. Runs in a thread: zlib works without the interpreter.
+
+    Each piece is given up once it is compressed. All at once would take the interpreter for milliseconds.
+    """
+    made, found = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP), list[bytes]()
+    pieces.reverse()
+    while pieces:
+        found.append(made.compress(pieces.pop()))
+    return b"".join([*found, made.flush()])
 
 
 def _is_shown(metric: Metric, stale: bool) -> bool:
@@ -151,10 +186,17 @@ class MetricsEndpoint:
         openmetrics = 0 < quality(accept, OPENMETRICS) >= quality(accept, "text/plain")
         compressed = quality(request.headers.get("accept-encoding", ""), "gzip") > 0
         page = await self._exporter.page(openmetrics, compressed)
-        headers = {"Vary": "Accept, Accept-Encoding", "Content-Type": OPENMETRICS_TYPE if openmetrics else PLAIN_TYPE}
+        headers = {
+            "Vary": "Accept, Accept-Encoding",
+            "Content-Type": OPENMETRICS_TYPE if openmetrics else PLAIN_TYPE,
+            "Content-Length": str(sum(map(len, page))),
+        }
         if compressed:
             headers["Content-Encoding"] = "gzip"
-        await Response(page, headers=headers)(scope, receive, send)
+        await send({"type": "http.response.start", "status": 200, "headers": Headers(headers).raw})
+        for piece in page:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
 
 
 def metrics_endpoint(exporter: Exporter, tokens: TokenCheck, public: bool) -> MetricsEndpoint:

@@ -1,9 +1,10 @@
-"""What the exporter reads about the monitor itself, all of it in one round trip."""
+"""What the exporter reads about the monitor itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -27,6 +28,9 @@ SILENT_AFTER: Final = MINUTE
 """A worker that published nothing for so long (ms) is no longer shown."""
 
 _ATTEMPTS: Final = 3
+
+_AT_ONCE: Final = 100
+"""Streams that are asked for in one round trip: more replies at once would hold up whatever else the process does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +76,25 @@ class ReadingsReader:
         return readings
 
     async def _read(self) -> tuple[Readings, bool]:
-        pipeline = self._redis.pipeline(transaction=False)
-        self._ask(pipeline)
-        replies = iter(await self._reader.asker.execute(pipeline))
+        replies = iter(await self._asked(self._ask))
         places = [(int(next(replies) or 0), int(next(replies) or 0)) for _ in range(self._reader.partitions)]
         read = {number: offset for number, (offset, _) in enumerate(places)}
         ends: Mapping[int, int] = {number: end for number, (_, end) in enumerate(places)}
         letters = {name.decode(): int(count) for name, count in next(replies).items()}
         workers = {name.decode(): unpack_worker(row) for name, row in next(replies).items()}
-        before = dict(self._generations)
-        monitor = {name: self._counts(name, replies) for name in before}
+        before, names, monitor = dict(self._generations), list(self._generations), dict[str, Counts]()
+        for start in range(0, len(names), _AT_ONCE):
+            asked = names[start : start + _AT_ONCE]
+            replies = iter(await self._asked(partial(self._ask_counts, asked)))
+            monitor |= {name: self._counts(name, replies) for name in asked}
         if self._reader.log_ends is not None:
             ends = dict(self._reader.log_ends())
         return Readings(ends, read, letters, workers, monitor), before != self._generations
+
+    async def _asked(self, ask: Callable[[Pipeline], None]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        ask(pipeline)
+        return await self._reader.asker.execute(pipeline)
 
     def _ask(self, pipeline: Pipeline) -> None:
         for number in range(self._reader.partitions):
@@ -92,9 +102,11 @@ class ReadingsReader:
             pipeline.get(keys.log_end(number))
         pipeline.hgetall(keys.LETTER_COUNTS)
         pipeline.hgetall(keys.WORKER_METRICS)
-        for name, generation in self._generations.items():
+
+    def _ask_counts(self, names: Sequence[str], pipeline: Pipeline) -> None:
+        for name in names:
             pipeline.get(keys.generation(name))
-            Monitor().ask(pipeline, StateKeys(name, generation))
+            Monitor().ask(pipeline, StateKeys(name, self._generations[name]))
 
     def _counts(self, name: str, replies: Iterator[Any]) -> Counts:
         pointer = next(replies)

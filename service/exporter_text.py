@@ -6,12 +6,18 @@ The client library writes the same samples twenty times slower; a test compares 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_
+from typing import Any, Final, Generic, TypeVar
 
 from prometheus_client.utils import floatToGoString
 
 from flow.metric import Metric
+
+Told = TypeVar("Told")
+
+_NOTHING: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,32 @@ def head(metric: Metric, openmetrics: bool) -> str:
         text = text.replace('"', r"\"")
         name = name.removesuffix("_total") if metric.kind == "counter" else name
     return f"# HELP {name} {text}\n# TYPE {name} {metric.kind}\n"
+
+
+Texts = Mapping[str, bytes]
+"""Samples as they stand on the page, by the metric's name in the catalogue."""
+
+
+def texts_of(points: Points) -> Texts:
+    """The samples of these points."""
+    return {name: lines(name, found).encode() for name, found in points.items() if found}
+
+
+class Part(Generic[Told]):
+    """The text of what was told last, which is kept. `same` says whether what is told now is still that."""
+
+    def __init__(self, points: Callable[[Told], Points], same: Callable[[Any, Any], bool] = is_) -> None:
+        self._points = points
+        self._same = same
+        self._told: object = _NOTHING
+        self._texts: Texts = {}
+
+    def of(self, told: Told) -> Texts:
+        """Its text, made anew when it is another."""
+        if self._told is _NOTHING or not self._same(self._told, told):
+            self._texts = texts_of(self._points(told))
+            self._told = told
+        return self._texts
 
 
 def lines(name: str, points: Iterable[Point]) -> str:

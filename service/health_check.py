@@ -1,7 +1,8 @@
 """Is the process of this container well? `python -m service.health_check` says why not, and exits 1 then.
 
 Asks the command that the container was started with, or the one that is named: `serve` and `up` at /healthz, a worker
-(`aggregate`) whether it told of itself lately. Other commands end by themselves: nothing is asked of them.
+(`aggregate`) and a `bridge` whether they told of themselves lately. Other commands end by themselves: nothing is asked
+of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,15 +20,16 @@ import httpx
 import msgspec
 
 from flow import keys
+from flow.bridge_metrics import BridgeMetrics, unpack_bridge
 from flow.errors import Reason, SettingsError, StreamgaugeError, Unavailable
 from flow.instants import SECOND
-from flow.worker_metrics import unpack_worker
+from flow.worker_metrics import WorkerMetrics, unpack_worker
 from service.redis_client import connect
 from service.setting_sections import HttpSettings
 from service.settings import Settings
 
 SILENT_AFTER: Final = 30 * SECOND
-"""A worker tells of itself every few seconds."""
+"""Workers and bridges tell of themselves every few seconds."""
 
 _WITHIN: Final = 5.0
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  (what it is called, not listened on)
@@ -57,7 +59,11 @@ async def check(words: Collection[str], settings: Settings) -> None:
     if "serve" in words or "up" in words:
         await asyncio.to_thread(check_http, settings.http)
     elif "aggregate" in words:
-        check_worker(await published(settings), socket.gethostname(), time.time_ns() // 1_000_000)
+        rows = await published(settings, keys.WORKER_METRICS)
+        check_published("worker", _told(rows, unpack_worker), socket.gethostname(), _now())
+    elif "bridge" in words:
+        rows = await published(settings, keys.BRIDGE_METRICS)
+        check_published("bridge", _told(rows, unpack_bridge), socket.gethostname(), _now())
 
 
 def check_http(http: HttpSettings, transport: httpx.BaseTransport | None = None) -> None:
@@ -73,15 +79,15 @@ def check_http(http: HttpSettings, transport: httpx.BaseTransport | None = None)
         raise _unwell(f"{url} answers {answer.status_code}")
 
 
-async def published(settings: Settings) -> Mapping[bytes, bytes]:
-    """What the workers tell of themselves, by worker. Raises SettingsError, Unavailable."""
+async def published(settings: Settings, key: str) -> Mapping[bytes, bytes]:
+    """What processes of one kind tell of themselves, by process. Raises SettingsError, Unavailable."""
     url = settings.redis_url()
     if url is None:
         raise SettingsError(["STREAMGAUGE_REDIS__URL: say where Redis is, such as redis://localhost:6379"])
     redis = connect(url)
     try:
         async with asyncio.timeout(_WITHIN):
-            rows: Any = await redis.hgetall(keys.WORKER_METRICS)
+            rows: Any = await redis.hgetall(key)
             return {bytes(name): bytes(row) for name, row in rows.items()}
     except Exception as error:
         raise _unwell(f"Redis does not answer: {type(error).__name__}") from None
@@ -89,21 +95,29 @@ async def published(settings: Settings) -> Mapping[bytes, bytes]:
         await redis.aclose()
 
 
-def check_worker(rows: Mapping[bytes, bytes], host: str, now: int) -> None:
-    """Raises Unavailable when no worker of this host told of itself lately. `now` in milliseconds."""
-    told = [_at(row) for name, row in rows.items() if name.decode().rpartition("-")[0] == host]
-    if not told:
-        raise _unwell(f"no worker of {host} has told of itself")
-    silent = now - max(told)
+def check_published(kind: str, told: Mapping[str, int], host: str, now: int) -> None:
+    """Raises Unavailable when no process of this host told of itself lately. `told`, by process, and `now` in ms."""
+    ours = [at for name, at in told.items() if name.rpartition("-")[0] == host]
+    if not ours:
+        raise _unwell(f"no {kind} of {host} has told of itself")
+    silent = now - max(ours)
     if silent > SILENT_AFTER:
-        raise _unwell(f"the worker of {host} last told of itself {silent // SECOND} s ago")
+        raise _unwell(f"the {kind} of {host} last told of itself {silent // SECOND} s ago")
 
 
-def _at(row: bytes) -> int:
-    try:
-        return unpack_worker(row).at
-    except msgspec.DecodeError:
-        return 0
+def _told(rows: Mapping[bytes, bytes], unpack: Callable[[bytes], WorkerMetrics | BridgeMetrics]) -> dict[str, int]:
+    """When each process told of itself (ms); 0 where that can't be read."""
+    found = {}
+    for name, row in rows.items():
+        try:
+            found[name.decode()] = unpack(row).at
+        except msgspec.DecodeError:
+            found[name.decode()] = 0
+    return found
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _unwell(why: str) -> Unavailable:

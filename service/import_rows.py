@@ -61,26 +61,30 @@ class ImportFile:
 
     def rows(self) -> Iterator[Row]:
         """All rows in order. Raises Rejected (invalid_encoding, invalid_request) when the rest can't be read."""
-        with _opened(self.path) as stream:
-            try:
-                if self.format == "csv":
-                    with _text(stream) as text:
-                        yield from self._csv_rows(text)
-                else:
-                    yield from _json_rows(stream, self.name)
-            except (gzip.BadGzipFile, EOFError, zlib.error):
-                message = f"{self.name}: the gzip data is broken or not whole: get the file anew"
-                raise Rejected(Reason.INVALID_ENCODING, message) from None
-            except UnicodeDecodeError:
-                message = f"{self.name}: not UTF-8: convert it, for example with iconv -t UTF-8"
-                raise Rejected(Reason.INVALID_ENCODING, message) from None
+        with _opened(self.path) as stream, self._readable():
+            if self.format == "csv":
+                with _text(stream) as text:
+                    yield from self._csv_rows(text)
+            else:
+                yield from _json_rows(stream, self.name)
 
     def header(self) -> list[str] | None:
         """The columns of a CSV file; None for JSON lines, where each line has its own. Raises as `rows`."""
         if self.format != "csv":
             return None
-        with _opened(self.path) as stream, _text(stream) as text:
+        with _opened(self.path) as stream, self._readable(), _text(stream) as text:
             return self._header(self._reader(text))
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            message = f"{self.name}: the gzip data is broken or not whole: get the file anew"
+            raise Rejected(Reason.INVALID_ENCODING, message) from None
+        except UnicodeDecodeError:
+            message = f"{self.name}: not UTF-8: convert it, for example with iconv -t UTF-8"
+            raise Rejected(Reason.INVALID_ENCODING, message) from None
 
     def _reader(self, text: IO[str]) -> Any:
         csv.field_size_limit(_LONGEST_FIELD)
@@ -130,7 +134,9 @@ def import_file(file: str, form: FileFormat | None, delimiter: str) -> Iterator[
             pass
     except OSError as error:
         why = error.strerror or str(error)
-        raise Rejected(Reason.INVALID_REQUEST, f"{file}: {why}: name a file that can be read, or - ") from None
+        raise Rejected(
+            Reason.INVALID_REQUEST, f"{file}: {why}: name a file that can be read, or - for standard input"
+        ) from None
     print_of_it = f"{stat.st_size}:{stat.st_mtime_ns}"
     yield ImportFile(path, file, str(path.resolve()), print_of_it, _format_of(file, form), delimiter)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from hashlib import blake2b
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -15,8 +15,6 @@ from flow.instants import format_instant, instant_of, parse_instant
 from flow.native_problems import problems_of
 from service.import_rows import Row
 from service.names import near_names
-
-SeqFrom = Literal["column", "row", "nothing"]
 
 _END_OF_TIME: Final = parse_instant("9999-12-31T23:59:59Z")
 _INSTANTS: Final = ("at", "committed_at")

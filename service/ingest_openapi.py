@@ -91,7 +91,7 @@ _SHAPES: Final[dict[str, Any]] = {
             "time": _TEXT | {"format": "date-time"},
             "datacontenttype": _TEXT,
             "data": {},
-            "data_base64": _TEXT,
+            "data_base64": {"type": ["string", "null"], "contentEncoding": "base64"},
         },
         "required": ["specversion", "id", "source", "type"],
     },

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import Any, Final
+
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.errors import KafkaConnectionError
 
 from flow.errors import Reason, SettingsError, Unavailable
 from service.kafka_settings import ClusterSettings
@@ -24,6 +28,11 @@ def connection_options(settings: ClusterSettings) -> dict[str, Any]:
     }
     if settings.uses_tls:
         options["ssl_context"] = _tls(settings)
+    if settings.token_file is not None:
+        options |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_oauth_token_provider": _TokenFile(settings.token_file),
+        }
     if settings.username is not None and settings.password is not None:
         options |= {
             "sasl_mechanism": settings.sasl_mechanism,
@@ -37,6 +46,23 @@ def kafka_unavailable(error: BaseException) -> Unavailable:
     """What is told when Kafka does not answer. The error's own text may hold an address and is left out."""
     message = f"Kafka does not answer ({type(error).__name__}): check that it runs where the settings say"
     return Unavailable(Reason.LOG_UNAVAILABLE, message)
+
+
+class _TokenFile(AbstractTokenProvider):  # type: ignore[misc]  # the client has no types
+    """Read anew for each connection: tokens live for minutes, and whoever renews them writes the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def token(self) -> str:
+        """The token. Raises the client's KafkaConnectionError while there is none."""
+        try:
+            token = self._path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise KafkaConnectionError(f"the token's file can't be read: {type(error).__name__}") from None
+        if not token:
+            raise KafkaConnectionError("the token's file is empty")
+        return token
 
 
 def _tls(settings: ClusterSettings) -> ssl.SSLContext:

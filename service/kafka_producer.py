@@ -57,6 +57,8 @@ class Producer:
             "max_batch_size": BATCH_BYTES,
         }
         self._client: Any = None
+        self._connecting: asyncio.Task[Any] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def send(self, messages: Messages) -> dict[Place, int | None]:
         """Of each place: the offset behind the last message, once all are on every broker that must have them.
@@ -70,44 +72,87 @@ class Producer:
             found = await asyncio.gather(*tasks, return_exceptions=True)
         except _FAILURES as error:
             _note(error)
-            await self._drop()
+            self._drop()
             return dict.fromkeys(messages)
         except BaseException:
-            await self._drop()
+            self._drop()
             raise
         failed = [error for error in found if isinstance(error, BaseException)]
         if failed:
             _note(failed[0])
-            await self._drop()
+            self._drop()
         ends = [None if isinstance(end, BaseException) else end for end in found]
         return dict(zip(messages, ends, strict=True))
 
     async def close(self) -> None:
-        """Let go of the connections."""
-        await self._drop()
+        """Let go of the connections. What is still being connected or closed then has a second."""
+        connecting, self._connecting = self._connecting, None
+        if connecting is not None:
+            await asyncio.wait({connecting}, timeout=_CLOSE_WITHIN)
+            connecting.cancel()
+            await asyncio.wait({connecting})
+            if not connecting.cancelled() and connecting.exception() is None:
+                self._client = connecting.result()
+        self._drop()
+        if self._ending:
+            await asyncio.wait(self._ending)
 
     async def _connected(self) -> Any:
+        """The client leaves connections behind when it is cancelled as it connects: whoever comes next waits for it."""
         if self._client is None:
-            self._client = AIOKafkaProducer(**self._options)
-            await self._client.start()
+            if self._connecting is None:
+                self._connecting = asyncio.create_task(_started(self._options))
+                self._connecting.add_done_callback(self._forget_failure)
+            self._client = await asyncio.shield(self._connecting)
+            self._connecting = None
         return self._client
 
-    async def _drop(self) -> None:
+    def _forget_failure(self, connecting: asyncio.Task[Any]) -> None:
+        """Whoever comes later tries anew."""
+        if self._connecting is connecting and not connecting.cancelled() and connecting.exception() is not None:
+            self._connecting = None
+
+    def _drop(self) -> None:
         client, self._client = self._client, None
-        if client is None:
-            return
-        # Its own `stop` would first send all that it holds, however long that takes: it is made to hold nothing.
-        await client.client.close()
-        try:
-            async with asyncio.timeout(_CLOSE_WITHIN):
-                await client._sender.close()
-        except Exception as error:  # whatever a broken client says when it is closed, nobody needs it any more
-            _note(error)
-        held = client._message_accumulator
-        held._pending_batches.update(batch for queue in held._batches.values() for batch in queue)
-        for batch in held._pending_batches:
-            batch.done_noack()
-        client._closed = True
+        if client is not None:
+            task = asyncio.create_task(_end(client))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+
+async def _started(options: Mapping[str, Any]) -> Any:
+    client = AIOKafkaProducer(**options)
+    try:
+        await client.start()
+    except BaseException:
+        await _end(client)
+        raise
+    return client
+
+
+async def _end(client: Any) -> None:
+    """Its own `stop` would first send all that it holds, however long that takes: it is made to hold nothing."""
+    tasks = {task for task in asyncio.all_tasks() if _works_for(task) in {client._sender, client.client}}
+    for task in tasks:
+        task.cancel()
+    try:
+        async with asyncio.timeout(_CLOSE_WITHIN):
+            if tasks:
+                await asyncio.wait(tasks)
+            await client.client.close()
+    except Exception as error:  # whatever a broken client says when it is closed, nobody needs it any more
+        _note(error)
+    held = client._message_accumulator
+    held._pending_batches.update(batch for queue in held._batches.values() for batch in queue)
+    for batch in held._pending_batches:
+        batch.done_noack()
+    client._closed = True
+
+
+def _works_for(task: asyncio.Task[Any]) -> Any:
+    """Whose method the task runs, where it runs one."""
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    return None if frame is None else frame.f_locals.get("self")
 
 
 async def _send_to(client: Any, place: Place, messages: Sequence[Message]) -> int:

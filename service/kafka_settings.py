@@ -15,6 +15,7 @@ from service.setting_values import HIDDEN, Duration, Shown
 _SERVER: Final = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:]+\]):(\d{1,5})", re.ASCII)
 _TOPIC: Final = re.compile(r"[\w.-]{1,249}", re.ASCII)
 _LARGEST_PORT: Final = 65_535
+_BEARER: Final = "OAUTHBEARER"
 
 
 def _servers(text: str) -> str:
@@ -48,15 +49,17 @@ class ClusterSettings(Section):
     """How a Kafka cluster is reached. `PREFIX` begins the names of these settings, for what says how to mend them.
 
     `ca_file` proves the brokers (the system's authorities do, without it), `certificate_file` and `key_file` prove us.
+    `token_file` holds the token of OAUTHBEARER; it is read again for each connection, as whoever renews it writes it.
     """
 
     PREFIX: ClassVar[str] = "STREAMGAUGE_KAFKA__"
 
     bootstrap_servers: Annotated[str, AfterValidator(_servers)] | None = None
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = "PLAIN"
     username: str | None = OptionalText
     password: Password | None = Field(default=None, validate_default=True)
+    token_file: Path | None = Field(default=None, validate_default=True)
     ca_file: Path | None = Field(default=None, validate_default=True)
     certificate_file: Path | None = Field(default=None, validate_default=True)
     key_file: Path | None = Field(default=None, validate_default=True)
@@ -71,10 +74,25 @@ class ClusterSettings(Section):
     @classmethod
     def _with_sasl(cls, value: object, info: ValidationInfo) -> object:
         protocol = info.data.get("security_protocol", "")
-        if value is None and protocol.startswith("SASL"):
+        with_token = info.data.get("sasl_mechanism") == _BEARER
+        if value is None and protocol.startswith("SASL") and not with_token:
             raise ValueError(f"is missing: {protocol} needs a username and a password")
+        if value is not None and protocol.startswith("SASL") and with_token:
+            raise ValueError(f"is not used with {_BEARER}: set {cls.PREFIX}TOKEN_FILE")
         if value is not None and protocol in {"PLAINTEXT", "SSL"}:
             raise ValueError(f"is not used with {protocol}: set {cls.PREFIX}SECURITY_PROTOCOL to SASL_SSL")
+        return value
+
+    @field_validator("token_file")
+    @classmethod
+    def _with_token(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        asked = info.data.get("sasl_mechanism") == _BEARER and info.data.get("security_protocol", "").startswith("SASL")
+        if value is None and asked:
+            raise ValueError(f"is missing: {_BEARER} needs a file with the token")
+        if value is not None and not asked:
+            raise ValueError(
+                f"is used only with {cls.PREFIX}SASL_MECHANISM={_BEARER} and {cls.PREFIX}SECURITY_PROTOCOL=SASL_SSL"
+            )
         return value
 
     @field_validator("ca_file", "certificate_file", "key_file", "key_password")
@@ -85,7 +103,7 @@ class ClusterSettings(Section):
             raise ValueError(f"is not used with {protocol}: set {cls.PREFIX}SECURITY_PROTOCOL to SSL or SASL_SSL")
         return value
 
-    @field_validator("ca_file", "certificate_file", "key_file")
+    @field_validator("ca_file", "certificate_file", "key_file", "token_file")
     @classmethod
     def _is_readable(cls, value: Path | None) -> Path | None:
         if value is not None:

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from flow.errors import SettingsError
 from service.kafka_connection import connection_options, kafka_unavailable
+from service.kafka_refusals import why_not
 from service.kafka_settings import ClusterSettings, KafkaSettings
 
 CREATE_COMMAND: Final = "python deploy/create_topics.py"
@@ -131,6 +132,6 @@ async def _admin(settings: ClusterSettings) -> AsyncIterator[Any]:
             await admin.start()
             yield admin
     except (KafkaError, OSError, TimeoutError) as error:
-        raise kafka_unavailable(error) from None
+        raise await why_not(settings) or kafka_unavailable(error) from None
     finally:
         await admin.close()

@@ -18,6 +18,8 @@ FINISHED_ITEMS: Final = 300
 FINISHED_SAMPLE: Final = 200
 POINTS: Final = 60
 LANES: Final = 50
+QUEUED: Final = 50
+STEPS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,15 @@ def topics_of(view: View, stream: Stream) -> list[Topic]:
             "cumulative_flow", "get_cumulative_flow", view.stream, 3 * SECOND, 30 * SECOND,
             (*over, ("points", POINTS)),
         ),
+        *(
+            Topic(
+                "wsjf", "get_wsjf_order", view.stream, 5 * SECOND, 20 * SECOND,
+                (("stream", view.stream), ("stage", stage.name), ("limit", QUEUED)),
+            )
+            for stage in stream.stages
+            if stage.kind == "queue"
+        ),
+        Topic("measures", "get_measures", view.stream, 5 * SECOND, MINUTE, (*over, ("steps", STEPS))),
         Topic(
             "deliveries", "list_deliveries", DELIVERIES, 2 * SECOND, 30 * SECOND,
             (("window", view.window), ("limit", LANES)),

@@ -120,7 +120,7 @@ async def _on_invalid_request(_: Request, error: Exception) -> Response:
 
 
 def _said(entry: Mapping[str, Any]) -> str:
-    return str(entry["msg"]).removeprefix("Value error, ")
+    return str(entry["msg"]).removeprefix("Value error, ").removeprefix("Input ")
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:

@@ -132,10 +132,6 @@ class StateReader:
         """Counters of every delivery lane, by the lane's name in rows (`flow.lanes.lane_of`)."""
         return await self.asker.ask(keys.DELIVERIES, LaneTotals())
 
-    async def lane_monitor(self) -> dict[str, int]:
-        """As `monitor`, for the facts of deliveries."""
-        return await self.asker.ask(keys.DELIVERIES, Monitor())
-
     async def lane_names(self) -> list[str]:
         """Every delivery lane that is known, by its name in rows, in no particular order."""
         return await self.asker.ask(keys.DELIVERIES, LaneNames())

@@ -24,6 +24,7 @@ class BottleneckReader:
     def __init__(self, reader: StateReader) -> None:
         self.reader = reader
         self._alarms: tuple[int, Alarms] = (0, {})
+        self._known: dict[str, tuple[bytes, Said | None]] = {}
 
     async def said(self) -> dict[str, Said]:
         """By stream, in the order of the definitions. Raises Unavailable when Redis does not answer."""
@@ -51,8 +52,15 @@ class BottleneckReader:
         for name in names:
             pipeline.hget(keys.detector(name), "verdicts")
         rows = await asker.execute(pipeline)
-        found = {name: unpack_said(row) for name, row in zip(names, rows, strict=True) if row}
+        found = {name: self._unpacked(name, row) for name, row in zip(names, rows, strict=True) if row}
         return {name: said for name, said in found.items() if said is not None and now - said.at <= STALE_AFTER}
+
+    def _unpacked(self, name: str, row: bytes) -> Said | None:
+        """Of a row that is as it was, what was read of it then."""
+        known = self._known.get(name)
+        if known is None or known[0] != row:
+            known = self._known[name] = (row, unpack_said(row))
+        return known[1]
 
 
 def _alarms(verdict: Verdict) -> list[Alarm]:

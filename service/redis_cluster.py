@@ -27,8 +27,6 @@ Command = tuple[Any, Any]
 """Its arguments, and the options for reading its reply."""
 
 Reply = TypeVar("Reply")
-AskPart = Callable[[Host, Sequence[int]], Awaitable[list[Any]]]
-"""Asks one node for its part, given as places in the whole; replies in that order."""
 
 _MOST_MOVES: Final = 4
 """How often a command follows MOVED: more than once only while slots are moving."""

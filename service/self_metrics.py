@@ -96,19 +96,17 @@ class SelfMetrics(Collector):
             times.observe(seconds)
 
     def collect(self) -> Iterator[Metric]:
-        """What a scrape sees."""
-        # Copies, for a scrape may be rendered in a thread of its own.
-        facts, webhooks = self._facts.copy(), self._webhooks.copy()
+        """What a scrape sees. Requests may be answered between two families; each family is of one instant."""
+        facts, webhooks = self._facts, self._webhooks
         yield _counter("streamgauge_ingest_facts_total", {(name,): count for name, count in facts.items()})
         yield _counter("streamgauge_webhook_requests_total", {(name,): count for name, count in webhooks.items()})
-        yield _counter("streamgauge_webhook_rejections_total", self._rejections.copy())
-        requests = self._requests.copy().items()
+        yield _counter("streamgauge_webhook_rejections_total", self._rejections)
         answered: dict[tuple[str, ...], int] = {
-            (route, method, str(status)): count for (route, method, status), count in requests
+            (route, method, str(status)): count for (route, method, status), count in self._requests.items()
         }
         yield _counter("streamgauge_http_requests_total", answered)
-        times = self._times.copy().items()
-        yield _histogram("streamgauge_http_request_seconds", {(route,): timings for route, timings in times})
+        timed: dict[tuple[str, ...], Timings] = {(route,): timings for route, timings in self._times.items()}
+        yield _histogram("streamgauge_http_request_seconds", timed)
         yield _histogram("streamgauge_append_seconds", {(): self._appends})
 
 

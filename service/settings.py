@@ -58,6 +58,17 @@ _SECRETS: Final = (
 _SECRETS_OF_SOURCES: Final = frozenset({"secret", "previous_secret", "handshake_token", "api_token"})
 
 _LIMITS: Final = {"greater_than_equal": "at least", "less_than_equal": "at most"}
+_WRONG: Final = {
+    "int_parsing": "is not a whole number: write one in digits",
+    "bool_parsing": "is neither true nor false: write one of the two",
+}
+_MISSHAPEN: Final = {
+    "header": "is not the name of a header: write letters, digits and hyphens",
+    "callback_url": "is not a web address: write one such as https://streamgauge.example/webhooks/trello",
+    "api_user": "is not the name of a user: write it without spaces and colons",
+    "api_url": "is not a web address: write one such as https://tracker.example, without ? and #",
+}
+"""What to say of a text that does not have the shape of its setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +139,6 @@ class Settings(Section):
         tokens = {name: source.handshake_token for name, source in self.sources.items()}
         return {name: token.get_secret_value() for name, token in tokens.items() if token is not None}
 
-    def token_hashes(self) -> Mapping[str, str]:
-        """The hex SHA-256 of each token of the API, by name."""
-        return self.api.tokens
-
     def redis_url(self) -> str | None:
         """The URL, with any password in it. None: the embedded server."""
         return None if self.redis.url is None else self.redis.url.get_secret_value()
@@ -171,13 +178,13 @@ class Settings(Section):
 
 def _problem(entry: ErrorDetails) -> str:
     path = tuple(map(str, entry["loc"]))
-    said = entry["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if entry["type"] == "missing":
-        said = "is missing: set it too; a previous secret alone proves nothing"
-    for kind, words in _LIMITS.items():
-        if entry["type"] == kind:
-            [limit] = entry["ctx"].values()
-            said = f"must be {words} {_shown(limit, _field(path))}"
+    kind = entry["type"]
+    said = _WRONG.get(kind) or entry["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if kind == "string_pattern_mismatch":
+        said = _MISSHAPEN[path[-1]]
+    if kind in _LIMITS:
+        [limit] = entry["ctx"].values()
+        said = f"must be {_LIMITS[kind]} {_shown(limit, _field(path))}"
     return f"{environment_name(path)}: {said}"
 
 

@@ -20,11 +20,11 @@ from flow.definitions import Stream
 from flow.errors import Unavailable
 from flow.instants import SECOND, parse_duration
 from flow.keys import DELIVERIES
+from flow.log_lag import LagAges
 from flow.status import StageLive
 from flow.vector import Vector
 from flow.worker_metrics import SourceMetrics, WorkerMetrics
 from service.exporter_readings import ChosenLanes, Counts, ReadingMetrics, Readings, ReadingsReader, Workers
-from service.log_lag import LagAges
 from service.reader import StateReader
 
 _logger = logging.getLogger("streamgauge.snapshots")
@@ -124,8 +124,9 @@ class Snapshots:
         self._readings = ReadingsReader(redis, reader)
         self._known: dict[str, _Known] = {}
         self._lengths = {
-            name: tuple(map(parse_duration, stream.windows)) for name, stream in reader.definitions.streams.items()
+            text: parse_duration(text) for stream in reader.definitions.streams.values() for text in stream.windows
         }
+        self._windows: dict[str, Window] = {}
         self._workers = Workers()
         self._chosen_lanes = ChosenLanes(MOST_LANES)
         self._lanes: tuple[Counts, dict[str, Vector]] = (Counts("", {}), {})
@@ -157,6 +158,8 @@ class Snapshots:
         self._workers.note(readings.workers)
         if self._heard is not None:
             self._heard(readings.monitor)
+        retention = self._reader.retention
+        self._windows = {text: window_ending(now, length, now, retention) for text, length in self._lengths.items()}
         due = self._due(readings, now)
         streams = {
             name: await self._stream(stream, readings.monitor[name], now, name in due)
@@ -184,12 +187,15 @@ class Snapshots:
             (known.windows_at, name)
             for name, known in self._known.items()
             if now - known.windows_at >= WINDOWS_EVERY
-            and (readings.monitor[name] != known.windows_counts or self._windows(name, now) != known.windows)
+            and (
+                readings.monitor[name] != known.windows_counts
+                or self._windows_of(known.snapshot.stream) != known.windows
+            )
         ]
         return {name for _, name in sorted(due)[:MOST_WINDOWS]}
 
-    def _windows(self, name: str, now: int) -> tuple[Window, ...]:
-        return tuple(window_ending(now, length, now, self._reader.retention) for length in self._lengths[name])
+    def _windows_of(self, stream: Stream) -> tuple[Window, ...]:
+        return tuple(self._windows[text] for text in stream.windows)
 
     async def _stream(self, stream: Stream, counts: Counts, now: int, windows_are_due: bool) -> StreamSnapshot:
         known = self._known.get(stream.name)
@@ -205,7 +211,7 @@ class Snapshots:
 
     async def _read_windows(self, stream: Stream, counts: Counts, now: int) -> StreamSnapshot:
         """Read a stream with its windows; of one that no fact changed, only the windows that moved."""
-        known, windows = self._known.get(stream.name), self._windows(stream.name, now)
+        known, windows = self._known.get(stream.name), self._windows_of(stream)
         kept: dict[str, Vector] = {}
         if known is not None and counts == known.windows_counts:
             before = zip(stream.windows, windows, known.windows, strict=True)

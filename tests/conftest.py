@@ -47,6 +47,10 @@ _DEBIAN: Final = {
 for _name in [name for name in os.environ if name.startswith("STREAMGAUGE_")]:
     del os.environ[_name]
 
+# A proxy of the developer must not stand between a test and its own servers.
+_direct = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1")))
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = _direct
+
 settings.register_profile("ci", max_examples=100, deadline=None, print_blob=True)
 settings.register_profile("quick", max_examples=25, deadline=None, print_blob=True)
 settings.register_profile("thorough", max_examples=3000, deadline=None, print_blob=True)

@@ -27,7 +27,7 @@ from msgspec.json import Decoder
 
 from flow.adapters.delivery import Delivery, ItemNames, Translation
 from flow.adapters.deploying import PRODUCTION, name_of
-from flow.adapters.reading import decode, event_time, identified, items_of, json_of
+from flow.adapters.reading import decode, event_time, identified, items_in, json_of
 from flow.adapters.times import Moment
 from flow.errors import Reason, Rejected
 from flow.facts import DeploymentFact, DeploymentState
@@ -40,7 +40,6 @@ _PHASES: Final[Mapping[str | None, DeploymentState]] = {
     "Failed": "failed",
     "Error": "failed",
 }
-_LONGEST_TEXT: Final = 65_536
 _LONGEST_APP: Final = 200
 
 
@@ -79,7 +78,7 @@ def translate(delivery: Delivery, item_names: ItemNames) -> Translation:
         state=state,
         seq=int(state != "started"),
         commit=next(filter(None, map(name_of, revisions)), None),
-        items=items_of(item_names([text[:_LONGEST_TEXT] for text in (sync.items, sync.message) if text])),
+        items=items_in(item_names, sync.items, sync.message),
     )
     return Translation([identified(f"deployment:{app}", fact)])
 

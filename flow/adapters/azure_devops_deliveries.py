@@ -38,12 +38,11 @@ from flow.adapters.azure_devops_payloads import (
 )
 from flow.adapters.delivery import ItemNames, Translation
 from flow.adapters.deploying import RULE, environment_in, repository_in
-from flow.adapters.reading import decode, event_time, identified, items_of, known_time
+from flow.adapters.reading import LONGEST_TEXT, decode, event_time, identified, items_in, items_of, known_time
 from flow.adapters.times import Moment
 from flow.facts import ChangeFact, ChangeState, DeploymentFact, DeploymentState
 
 _SOURCE: Final = "azure-devops"
-_LONGEST_TEXT: Final = 65_536
 _MENTION: Final = re.compile(r"(?<![\w&/#])(?:AB)?#(\d{1,10})\b", re.ASCII)
 _BUILT_FROM: Final = re.compile(r"(?:.*:)?([0-9a-f]{40})", re.ASCII)
 _PULL_STATES: Final[Mapping[str, ChangeState]] = {"completed": "merged", "abandoned": "abandoned"}
@@ -198,13 +197,13 @@ def _read_build(text: bytes, created: Moment, item_names: ItemNames) -> Translat
         state=state,
         seq=1,
         commit=commit[1] if commit else None,
-        items=items_of(item_names([build.source_branch] if build.source_branch else [])),
+        items=items_in(item_names, build.source_branch),
     )
     return Translation([identified(f"deployment:{fact.deployment}", fact)])
 
 
 def _items(texts: Iterable[str | None], item_names: ItemNames) -> list[str]:
-    said = [text[:_LONGEST_TEXT] for text in texts if text]
+    said = [text[:LONGEST_TEXT] for text in texts if text]
     return [*item_names(said), *(f"AB#{number}" for text in said for number in _MENTION.findall(text))]
 
 

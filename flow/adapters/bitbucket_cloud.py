@@ -37,7 +37,7 @@ from flow.adapters.reading import (
     decode,
     event_time,
     identified,
-    items_of,
+    items_in,
     json_of,
     known_time,
     title_of,
@@ -52,7 +52,6 @@ MAIN_BRANCHES: Final = frozenset({"main", "master", "trunk"})
 
 _EVENT_NAME: Final = re.compile(r"[a-z_]{1,40}:[a-z_:]{1,60}")
 _PULL_REQUEST_NUMBER: Final = re.compile(r"[^\r\n]{0,500}\(pull request #(\d{1,10})\)", re.ASCII)
-_LONGEST_TEXT: Final = 65_536
 _PULL_EVENTS: Final[Mapping[str, ChangeState]] = {"created": "opened", "fulfilled": "merged", "rejected": "abandoned"}
 _PULL_STATES: Final[Mapping[str | None, ChangeState]] = {
     "MERGED": "merged",
@@ -103,7 +102,7 @@ def _read_pull_request(text: bytes, action: str, item_names: ItemNames) -> Trans
         state=state,
         seq=int(state != "opened"),
         commit=pull.merge_commit.hash if pull.merge_commit and state == "merged" else None,
-        items=items_of(item_names([text for text in (pull.title, branch) if text])),
+        items=items_in(item_names, pull.title, branch),
     )
     return Translation([identified(f"change:{repository}:{change}", fact)])
 
@@ -122,8 +121,7 @@ def _read_push(text: bytes, item_names: ItemNames) -> Translation:
 def _pushed(tip: Commit, commits: list[Commit], repository: str, item_names: ItemNames) -> Iterator[ChangeFact]:
     at = event_time("the push", tip.date, *(commit.date for commit in commits))
     for commit in {commit.hash: commit for commit in (*commits, tip)}.values():
-        message = (commit.message or "")[:_LONGEST_TEXT]
-        merged = _PULL_REQUEST_NUMBER.match(message)
+        merged = _PULL_REQUEST_NUMBER.match(commit.message or "")
         fact = ChangeFact(
             id="",
             source=SOURCE,
@@ -134,7 +132,7 @@ def _pushed(tip: Commit, commits: list[Commit], repository: str, item_names: Ite
             seq=1,
             committed_at=known_time("the commit", commit.date),
             commit=commit.hash,
-            items=items_of(item_names([message])),
+            items=items_in(item_names, commit.message),
         )
         yield identified("commit", fact)
 
@@ -178,7 +176,6 @@ def _read_commit_status(text: bytes, item_names: ItemNames) -> Translation:
     commit = status.commit.hash if status.commit else None
     deployment = f"{status.key}@{commit or known_time('the build status', status.created_on)}"
     message = status.commit.message if status.commit else None
-    texts = (status.refname, (message or "")[:_LONGEST_TEXT], status.description)
     fact = DeploymentFact(
         id="",
         source=SOURCE,
@@ -189,7 +186,7 @@ def _read_commit_status(text: bytes, item_names: ItemNames) -> Translation:
         state=state,
         seq=int(state != "started"),
         commit=commit,
-        items=items_of(item_names([text for text in texts if text])),
+        items=items_in(item_names, status.refname, message, status.description),
     )
     return Translation([identified(f"deployment:{repository}", fact)])
 

@@ -27,7 +27,7 @@ from msgspec.json import Decoder
 
 from flow.adapters.bitbucket_cloud import MAIN_BRANCHES
 from flow.adapters.delivery import Delivery, ItemNames, Translation
-from flow.adapters.reading import Name, Number, decode, event_time, identified, items_of, json_of, known_time
+from flow.adapters.reading import Name, Number, decode, event_time, identified, items_in, json_of, known_time
 from flow.adapters.times import Moment
 from flow.errors import Reason, Rejected
 from flow.facts import ChangeFact, ChangeState, Fact
@@ -36,7 +36,6 @@ SOURCE: Final = "bitbucket-datacenter"
 
 _EVENT_NAME: Final = re.compile(r"[a-z_]{1,40}:[a-z_:]{1,60}")
 _NO_COMMIT: Final = re.compile(r"0+")
-_LONGEST_TEXT: Final = 65_536
 _PULL_EVENTS: Final[Mapping[str, ChangeState]] = {
     "opened": "opened",
     "reopened": "opened",
@@ -144,7 +143,6 @@ def _read_pull_request(text: bytes, action: str, state: ChangeState, item_names:
     own_time = pull.created_date if action == "opened" else pull.closed_date
     merge = pull.properties.merge_commit if pull.properties and state == "merged" else None
     service, change = _service(pull.to_ref.repository), f"pr-{pull.id}"
-    texts = (pull.title, pull.from_ref.display_id if pull.from_ref else None)
     fact = ChangeFact(
         id="",
         source=SOURCE,
@@ -154,7 +152,7 @@ def _read_pull_request(text: bytes, action: str, state: ChangeState, item_names:
         state=state,
         seq=int(state != "opened"),
         commit=merge.id if merge else None,
-        items=items_of(item_names([text for text in texts if text])),
+        items=items_in(item_names, pull.title, pull.from_ref.display_id if pull.from_ref else None),
     )
     return Translation([identified(f"change:{change}", fact)])
 
@@ -188,7 +186,7 @@ def _pushed(change: _RefChange, event: _PushEvent, item_names: ItemNames) -> Ite
             state="merged",
             committed_at=known_time("the commit", commit.author_timestamp or commit.committer_timestamp),
             commit=commit.id,
-            items=items_of(item_names([(commit.message or "")[:_LONGEST_TEXT]])),
+            items=items_in(item_names, commit.message),
         )
         yield identified("commit", fact)
 

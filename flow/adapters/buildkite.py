@@ -29,7 +29,7 @@ from msgspec.json import Decoder
 
 from flow.adapters.delivery import Delivery, ItemNames, Translation
 from flow.adapters.deploying import RULE, environment_in, name_of, repository_in, value_of
-from flow.adapters.reading import Name, decode, event_time, identified, items_of, json_of
+from flow.adapters.reading import Name, decode, event_time, identified, items_in, json_of
 from flow.adapters.times import Moment
 from flow.errors import Reason, Rejected
 from flow.facts import DeploymentFact, DeploymentState
@@ -45,7 +45,6 @@ _STATES: Final[Mapping[str | None, DeploymentState]] = {
     "timed_out": "failed",
     "broken": "failed",
 }
-_LONGEST_TEXT: Final = 65_536
 
 
 class _Build(Struct, gc=False):
@@ -115,7 +114,6 @@ def _read_run(
     service = value_of(build.meta_data, "service") or repository_in(pipeline.repository) or name_of(pipeline.slug)
     if service is None:
         raise Rejected(Reason.NOT_UNDERSTOOD, "neither the pipeline nor its repository is named")
-    texts = (build.branch, build.tag, build.message)
     fact = DeploymentFact(
         id="",
         source=SOURCE,
@@ -126,7 +124,7 @@ def _read_run(
         state=state,
         seq=int(state != "started"),
         commit=name_of(build.commit),
-        items=items_of(item_names([text[:_LONGEST_TEXT] for text in texts if text])),
+        items=items_in(item_names, build.branch, build.tag, build.message),
         remediates=value_of(build.meta_data, "remediates"),
     )
     return Translation([identified(f"deployment:{run.id[:100]}", fact)])

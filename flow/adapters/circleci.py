@@ -26,7 +26,7 @@ from msgspec.json import Decoder
 
 from flow.adapters.delivery import Delivery, ItemNames, Translation
 from flow.adapters.deploying import RULE, environment_in, name_of, repository_in
-from flow.adapters.reading import Name, decode, event_time, identified, items_of, json_of
+from flow.adapters.reading import Name, decode, event_time, identified, items_in, json_of
 from flow.adapters.times import Moment
 from flow.facts import DeploymentFact, DeploymentState
 
@@ -39,7 +39,6 @@ _STATUSES: Final[Mapping[str | None, DeploymentState]] = {
     "timedout": "failed",
     "infrastructure_fail": "failed",
 }
-_LONGEST_TEXT: Final = 65_536
 
 
 class _Run(Struct, gc=False):
@@ -135,7 +134,7 @@ def translate(delivery: Delivery, item_names: ItemNames) -> Translation:
         state=state,
         seq=1,
         commit=_commit_of(pipeline),
-        items=items_of(item_names([text[:_LONGEST_TEXT] for text in _texts_of(pipeline) if text])),
+        items=items_in(item_names, *_texts_of(pipeline)),
     )
     return Translation([identified(f"deployment:{run.id[:100]}", fact)])
 

@@ -43,7 +43,7 @@ from flow.adapters.reading import (
     decode,
     event_time,
     identified,
-    items_of,
+    items_in,
     json_of,
     known_time,
     title_of,
@@ -187,7 +187,6 @@ def _read_deployment(text: bytes, received_at: int, item_names: ItemNames) -> Tr
         if state is None:
             continue
         ended = known_time("the deployment", commit.finished_date or told.finished_date)
-        texts = (told.display_title, told.name, commit.ref_name, commit.commit_msg)
         fact = DeploymentFact(
             id="",
             source=SOURCE,
@@ -198,7 +197,7 @@ def _read_deployment(text: bytes, received_at: int, item_names: ItemNames) -> Tr
             state=state,
             seq=1,
             commit=commit.commit_sha,
-            items=items_of(item_names([text for text in texts if text])),
+            items=items_in(item_names, told.display_title, told.name, commit.ref_name, commit.commit_msg),
         )
         facts.append(identified("deployment", fact))
     return Translation(facts, None if facts else "a deployment that neither succeeded nor failed")
@@ -209,7 +208,7 @@ def _read_pull_request(text: bytes, item_names: ItemNames) -> Translation:
     service = repository_in(_PULL_PATH.sub("", pull.url or "")) or name_of(pull.base_repo_id)
     if service is None:
         raise Rejected(Reason.NOT_UNDERSTOOD, "the pull request names no repository: set url or baseRepoId")
-    items = items_of(item_names([text for text in (pull.display_title, pull.head_ref) if text]))
+    items = items_in(item_names, pull.display_title, pull.head_ref)
     change = f"pr-{pull.pull_request_key}"
 
     def told(state: Literal["opened", "merged", "abandoned"], at: int) -> Fact:

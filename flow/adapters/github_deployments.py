@@ -23,11 +23,10 @@ from msgspec.json import Decoder
 
 from flow.adapters.delivery import ItemNames, Translation
 from flow.adapters.github_payloads import DeploymentStatusEvent, ReleaseEvent, WorkflowRun, WorkflowRunEvent
-from flow.adapters.reading import decode, event_time, identified, items_of
+from flow.adapters.reading import decode, event_time, identified, items_in
 from flow.facts import DeploymentFact, DeploymentState
 
 _SOURCE: Final = "github"
-_LONGEST_TEXT: Final = 65_536
 _DEPLOYING: Final = re.compile(r"deploy(?:\s+to)?\s+(?!to$)(\S{1,255})", re.IGNORECASE)
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _OUT: Final = frozenset({"published", "released", "prereleased"})
@@ -52,7 +51,6 @@ def read_deployment_status(text: bytes, item_names: ItemNames) -> Translation:
     state = _STATUSES.get(status.state)
     if state is None:
         return Translation([], f"a deployment that is {status.state} has neither started nor ended")
-    texts = (deployment.ref, deployment.description, status.description)
     fact = DeploymentFact(
         id="",
         source=_SOURCE,
@@ -63,7 +61,7 @@ def read_deployment_status(text: bytes, item_names: ItemNames) -> Translation:
         state=state,
         seq=int(state != "started"),
         commit=deployment.sha,
-        items=items_of(item_names([text for text in texts if text])),
+        items=items_in(item_names, deployment.ref, deployment.description, status.description),
     )
     return Translation([identified(f"deployment:{repository}:{deployment.id}", fact)])
 
@@ -93,7 +91,7 @@ def read_workflow_run(text: bytes, item_names: ItemNames) -> Translation:
         state=state,
         seq=int(state != "started"),
         commit=run.head_sha,
-        items=items_of(item_names([text for text in (run.head_branch, run.display_title) if text])),
+        items=items_in(item_names, run.head_branch, run.display_title),
     )
     return Translation([identified(f"deployment:{deployment}", fact)])
 
@@ -111,7 +109,6 @@ def read_release(text: bytes, item_names: ItemNames) -> Translation:
     if event.action not in _OUT:
         return Translation([], f"a release that is {event.action} is not published by that")
     commit = release.target_commitish or ""
-    texts = (release.name, release.tag_name, (release.body or "")[:_LONGEST_TEXT])
     fact = DeploymentFact(
         id="",
         source=_SOURCE,
@@ -122,7 +119,7 @@ def read_release(text: bytes, item_names: ItemNames) -> Translation:
         state="succeeded",
         seq=1,
         commit=commit if _COMMIT.fullmatch(commit) else None,
-        items=items_of(item_names([text for text in texts if text])),
+        items=items_in(item_names, release.name, release.tag_name, release.body),
     )
     return Translation([identified(f"release:{repository}", fact)])
 

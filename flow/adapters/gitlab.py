@@ -51,6 +51,7 @@ from flow.adapters.reading import (
     decode,
     event_time,
     identified,
+    items_in,
     items_of,
     json_of,
     known_time,
@@ -192,7 +193,7 @@ def _change(
     """A fast-forward merge has no commit of its own: then the last commit is the one that arrives."""
     service, change, last = event.project.path_with_namespace, f"mr-{request.iid}", request.last_commit
     merged = state == "merged"
-    named = item_names([text for text in (request.title, request.source_branch) if text])
+    named = items_in(item_names, request.title, request.source_branch)
     closed = items_closed_by([request.title, request.description], service, item_names)
     fact = ChangeFact(
         id="",
@@ -252,7 +253,7 @@ def _read_release(text: bytes, item_names: ItemNames) -> Translation:
         state="succeeded",
         seq=1,
         commit=event.commit.id if event.commit else None,
-        items=items_of(item_names([part for part in (event.name, event.tag, event.description) if part])),
+        items=items_in(item_names, event.name, event.tag, event.description),
     )
     return Translation([identified(f"release:{event.project.path_with_namespace}", fact)])
 

@@ -17,7 +17,7 @@ environment, `review`: there is one for each branch. Identity: by content.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec.json import Decoder
@@ -25,7 +25,7 @@ from msgspec.json import Decoder
 from flow.adapters.delivery import ItemNames, Translation
 from flow.adapters.deploying import repository_in
 from flow.adapters.gitlab_payloads import DeploymentEvent, Environment, JobEvent, PipelineEvent, PipelineJob
-from flow.adapters.reading import decode, event_time, identified, items_of
+from flow.adapters.reading import decode, event_time, identified, items_in
 from flow.adapters.times import Moment
 from flow.errors import Reason, Rejected
 from flow.facts import DeploymentFact, DeploymentState
@@ -49,7 +49,7 @@ def read_job(text: bytes, item_names: ItemNames) -> Translation:
     at = _time(state, job.build_started_at, job.build_finished_at)
     texts = [job.ref, job.commit.message if job.commit else None]
     fact = _fact(
-        service, environment, f"job-{job.build_id}", state, at=at, commit=job.sha, items=_named(texts, item_names)
+        service, environment, f"job-{job.build_id}", state, at=at, commit=job.sha, items=items_in(item_names, *texts)
     )
     return Translation([fact])
 
@@ -60,7 +60,7 @@ def read_pipeline(text: bytes, item_names: ItemNames) -> Translation:
     pipeline, request = event.object_attributes, event.merge_request
     texts = [pipeline.ref, event.commit.message if event.commit else None]
     texts += [request.title, request.source_branch] if request else []
-    items = _named(texts, item_names)
+    items = items_in(item_names, *texts)
     service = event.project.path_with_namespace
     told = (_of_job(job, service, pipeline.sha, items) for job in event.builds or ())
     facts = [fact for fact in told if fact is not None]
@@ -90,7 +90,7 @@ def read_deployment(text: bytes, item_names: ItemNames) -> Translation:
         state,
         at=event_time("the deployment", event.status_changed_at),
         commit=commit[1] if commit else None,
-        items=_named([event.ref, event.commit_title], item_names),
+        items=items_in(item_names, event.ref, event.commit_title),
     )
     return Translation([fact])
 
@@ -132,10 +132,6 @@ def _folded(environment: str) -> str:
 
 def _time(state: DeploymentState, started: Moment, finished: Moment) -> int:
     return event_time("the job", started if state == "started" else finished)
-
-
-def _named(texts: Iterable[str | None], item_names: ItemNames) -> tuple[str, ...]:
-    return items_of(item_names([text for text in texts if text]))
 
 
 def _path(job: JobEvent) -> str | None:

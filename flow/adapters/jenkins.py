@@ -30,7 +30,7 @@ from msgspec.json import Decoder
 
 from flow.adapters.delivery import Delivery, ItemNames, Translation
 from flow.adapters.deploying import RULE, environment_in, name_of, repository_in, value_of
-from flow.adapters.reading import Name, Number, decode, items_of, json_of, known_time
+from flow.adapters.reading import Name, Number, decode, items_in, json_of, known_time
 from flow.adapters.times import Moment
 from flow.errors import Reason, Rejected
 from flow.facts import DeploymentFact, DeploymentState
@@ -93,7 +93,7 @@ def translate(delivery: Delivery, item_names: ItemNames) -> Translation:
         state=state,
         seq=int(state != "started"),
         commit=build.scm.commit if build.scm else None,
-        items=items_of(item_names(_texts_of(build, path))),
+        items=items_in(item_names, *_texts_of(build, path)),
         remediates=value_of(build.parameters, "remediates"),
     )
     return Translation([fact])
@@ -127,10 +127,8 @@ def _state_of(build: _Build) -> DeploymentState | None:
     return "started" if build.phase == "STARTED" else None
 
 
-def _texts_of(build: _Build, path: str) -> Iterator[str]:
-    if build.scm and build.scm.branch:
-        yield build.scm.branch
-    yield path
+def _texts_of(build: _Build, path: str) -> Iterator[str | None]:
+    yield from (build.scm.branch if build.scm else None, path)
     yield from [value for value in (build.parameters or {}).values() if isinstance(value, str)][:_MOST_TEXTS]
 
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from flow.adapters.delivery import Delivery
+from flow.adapters.delivery import Delivery, ItemNames
 from flow.adapters.times import Moment, provider_time
 from flow.definitions import DEFAULT_TYPES
 from flow.errors import Reason, Rejected
@@ -19,6 +19,7 @@ from flow.facts import Fact, encode_fact
 LONGEST_NAME: Final = 255
 LONGEST_TITLE: Final = 500
 LONGEST_ADDRESS: Final = 2_000
+LONGEST_TEXT: Final = 65_536
 MOST_LABELS: Final = 100
 MOST_ITEMS: Final = 100
 
@@ -104,6 +105,11 @@ def items_of(names: Iterable[str]) -> tuple[str, ...]:
     """Item names, each once, in the order of first mention, bounded in length and number."""
     distinct = dict.fromkeys(name for name in names if 0 < len(name) <= LONGEST_NAME)
     return tuple(distinct)[:MOST_ITEMS]
+
+
+def items_in(item_names: ItemNames, *texts: str | None) -> tuple[str, ...]:
+    """The items that these texts name, as `items_of`. Of a long text only the beginning is read."""
+    return items_of(item_names([text[:LONGEST_TEXT] for text in texts if text]))
 
 
 def blocked_by(labels: Iterable[str]) -> bool:

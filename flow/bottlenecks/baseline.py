@@ -19,17 +19,14 @@ from flow.bottlenecks.history import Hour
 CAPACITIES: Final = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
 """Values of c that are tried."""
 
-HALF_LIFE: Final = 90.0
+HALF_LIFE: Final = 180.0
 """Days after which what was learned counts half."""
 
 BLOCKS: Final = (4.0, 16.0)
 """Expected events of one block; irregularity is judged by blocks."""
 
-_DOUBT: Final = 4.0
-"""Squared standard errors at which irregularity counts half."""
-
-_TAIL: Final = 2.5
-"""Power of the dispersion that thresholds grow with: where it is over 1, single gaps are longer than it tells."""
+_DOUBT: Final = 4.5
+"""Squared standard errors at which irregularity counts half; nearly all of it does at twice as many errors."""
 
 _TELLING: Final = 0.01
 """A larger c is tried only while it makes at least so much of a difference to the exposure."""
@@ -60,7 +57,7 @@ class Scale(msgspec.Struct, array_like=True):
         if excess <= 0:
             return 1.0
         surprise = excess**2 * self.blocks / 2  # in standard errors, squared
-        return 1 + excess * surprise / (surprise + _DOUBT)
+        return 1 + excess * surprise**2 / (surprise**2 + _DOUBT**2)
 
 
 class Blocks(msgspec.Struct, array_like=True):
@@ -76,7 +73,7 @@ class Blocks(msgspec.Struct, array_like=True):
     @property
     def dispersion(self) -> float:
         """1 for what comes one by one at random, more for what comes in batches or stops for long; at least 1."""
-        return float(max(1.0, *(scale.dispersion for scale in self.scales)) ** _TAIL)
+        return max(1.0, *(scale.dispersion for scale in self.scales))
 
 
 class Counted(msgspec.Struct, array_like=True):

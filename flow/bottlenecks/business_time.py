@@ -5,18 +5,20 @@ Without either, every night and every weekend looks as if nothing left although 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from datetime import time as time_of_day
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from flow.instants import DAY, HOUR, instant_of
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 WHOLE_DAY: Final = 24 * 60
+
+Zones = Callable[[str], tzinfo]
+"""Finds the zone of a name of the tz database; raises KeyError, ValueError or OSError where there is none."""
 
 _SLOTS: Final = 7 * 24
 _MONDAY: Final = 4 * DAY
@@ -35,7 +37,7 @@ class BusinessCalendar:
 
     days: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6)
     spans: tuple[tuple[int, int], ...] = ((0, WHOLE_DAY),)
-    zone: str = "UTC"
+    zone: tzinfo = UTC
     holidays: tuple[str, ...] = ()
 
     def open_time(self, start: int, end: int) -> int:
@@ -47,7 +49,7 @@ class BusinessCalendar:
         return total
 
     def _local_day(self, instant: int) -> int:
-        return datetime.fromtimestamp(instant / 1000, _zone(self.zone)).toordinal()
+        return datetime.fromtimestamp(instant / 1000, self.zone).toordinal()
 
     @property
     def open_a_day(self) -> float:
@@ -55,10 +57,9 @@ class BusinessCalendar:
         return sum(closes - opens for opens, closes in self.spans) * 60_000
 
 
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    """Time zones are data of the interpreter, read once as a module is."""
-    return ZoneInfo(name)
+def only_utc(name: str) -> tzinfo:
+    """The zones that are known without reading any file. Raises KeyError for all others."""
+    return {"UTC": UTC}[name]
 
 
 @lru_cache(maxsize=4096)
@@ -67,12 +68,12 @@ def _open_spans(calendar: BusinessCalendar, ordinal: int) -> tuple[tuple[int, in
     day = date.fromordinal(ordinal)
     if day.weekday() not in calendar.days or day.isoformat() in calendar.holidays:
         return ()
-    zone = _zone(calendar.zone)
+    zone = calendar.zone
     spans = [(_instant(day, opens, zone), _instant(day, closes, zone)) for opens, closes in calendar.spans]
     return tuple((opens, closes) for opens, closes in spans if opens < closes)
 
 
-def _instant(day: date, minute: int, zone: ZoneInfo) -> int:
+def _instant(day: date, minute: int, zone: tzinfo) -> int:
     if minute == WHOLE_DAY:
         day, minute = day + timedelta(days=1), 0
     return instant_of(datetime.combine(day, time_of_day(minute // 60, minute % 60), zone).astimezone(UTC))

@@ -27,7 +27,7 @@ CORRECTED: Final = DAY
 """So much of the past is gone through again at each look."""
 
 LEAST_LEARNED_FROM: Final = 14 * DAY
-"""Two weeks show the rhythm of a week; half of the baseline, if that is more, is learned from at first."""
+"""Two weeks show the rhythm of a week; three quarters of the baseline, if that is more, are learned from at first."""
 
 
 class Memory(msgspec.Struct, array_like=True):
@@ -98,8 +98,8 @@ def follow(detector: Detector, memory: Memory, hours: Sequence[StreamHour]) -> t
         begin = _first_active(hours)
         if hours[-1].end < hours[begin].start + detector.stream.baseline:
             return None, Memory()
-        length = max(LEAST_LEARNED_FROM, detector.stream.baseline // 2)
-        learned = [hour for hour in hours[begin:] if hour.end <= hours[begin].start + length]
+        until = hours[begin].start + learned_at_once(detector)
+        learned = [hour for hour in hours[begin:] if hour.end <= until]
         watch, rest, before = detector.learn(learned), hours[begin + len(learned) :], []
     days = list(before)
     for hour in rest:
@@ -107,6 +107,11 @@ def follow(detector: Detector, memory: Memory, hours: Sequence[StreamHour]) -> t
         if hour.end % DAY == 0:
             days.append(_copy(watch))
     return watch, Memory(days[-KEPT:])
+
+
+def learned_at_once(detector: Detector) -> int:
+    """How much (ms) of a history that is there at once is learned from; what follows is gone through."""
+    return max(LEAST_LEARNED_FROM, detector.stream.baseline * 3 // 4)
 
 
 def learned_at(detector: Detector, hours: Sequence[StreamHour]) -> int:

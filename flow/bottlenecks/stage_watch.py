@@ -1,7 +1,7 @@
 """One stage, hour by hour: evidence that it slowed down, or that more arrives than usual, against its own baseline.
 
 State and time are constant: a baseline, a few sums, and what was counted since the stage last looked as usual. That is
-learned only once it does look so again, and never while an alarm stands: trouble must not become what is usual.
+learned while little speaks for a change, and never while an alarm stands: trouble must not become what is usual.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flow.bottlenecks.thresholds import threshold_for
 SLOWER: Final = (0.35, 0.65)
 """Shares of their usual rate at which departures are looked for: from nearly stuck to slower by a third."""
 
-MORE: Final = (1.4, 2.0)
+MORE: Final = (1.6,)
 """How many times as many arrivals as usual are looked for."""
 
 HORIZON: Final = 90.0
@@ -38,6 +38,18 @@ WORTH: Final = 0.6
 
 CLEARED_AT: Final = 0.5
 """An alarm ends when its evidence falls to this."""
+
+USUAL_TO: Final = 0.25
+"""Evidence up to which the latest days are learned.
+
+Were they learned only once there is none, the baseline would keep what is lucky: slow days wait until fast ones come.
+"""
+
+LEAVING_TAIL: Final = 3.5
+"""Power of the dispersion that thresholds grow with: one item that takes for ever holds up more than it tells."""
+
+ARRIVING_TAIL: Final = 1.5
+"""The same of arrivals, which hold nothing up."""
 
 _LEARN_EVERY: Final = 3.0
 """Days that count between two estimates."""
@@ -123,10 +135,10 @@ class StageWatch(msgspec.Struct, array_like=True):
         horizon = HORIZON * chances.open_share / max(counted.days, 1e-9)
         left, came = counted.departures, counted.arrivals
         for cusum in self.slower:
-            batch = self.baseline.leaving.dispersion
+            batch = self.baseline.leaving.dispersion**LEAVING_TAIL
             cusum.threshold = _threshold(cusum.factor, WORTH * left, left * horizon, batch, chances.slower)
         for cusum in self.more:
-            batch = self.baseline.arriving.dispersion
+            batch = self.baseline.arriving.dispersion**ARRIVING_TAIL
             cusum.threshold = _threshold(cusum.factor, came, came * horizon, batch, chances.more)
 
     @property
@@ -147,17 +159,15 @@ class StageWatch(msgspec.Struct, array_like=True):
 
     @property
     def looks_usual(self) -> bool:
-        """Whether nothing speaks for a change by now."""
-        return self.slower[-1].value == 0.0
+        """Whether little speaks for a change by now."""
+        return max(self.slowdown.evidence, self.overload.evidence) <= USUAL_TO
 
     def _judge(self, end: int) -> None:
-        if not self.raised and not self.is_known:
-            return
         slowdown, overload = self.slowdown.evidence, self.overload.evidence
-        if self.raised:
-            if max(slowdown, overload) <= CLEARED_AT:
-                self.raised = ""
-        elif max(slowdown, overload) >= 1:
+        # The other cause's evidence keeps no alarm up: it would be told with a reason that has gone.
+        if self.raised and (slowdown if self.raised == "slowdown" else overload) <= CLEARED_AT:
+            self.raised = ""
+        if not self.raised and self.is_known and max(slowdown, overload) >= 1:
             self.raised, self.raised_at = ("slowdown" if slowdown >= overload else "overload"), end
             self.in_alarm = Counted()
 

@@ -15,13 +15,13 @@ from flow.bottlenecks.stage_watch import HORIZON, MORE, SLOWER, Chances, StageWa
 from flow.definitions import Stream
 from flow.instants import DAY
 
-SLOWDOWN_SHARE: Final = 0.7
+SLOWDOWN_SHARE: Final = 0.85
 """Of the budget of false alarms; the rest is for overload."""
 
 _ALIKE: Final = 2.0
 """What arrives passes all stages: their overload sums alarm together, about as often as two stages' would alone."""
 
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 """Counts up when what is stored, or what it means, changes."""
 
 _YEAR: Final = 365.0
@@ -107,6 +107,6 @@ class Detector:
 
 def _fingerprint(stream: Stream) -> str:
     """Changes when what was learned does not hold any more."""
-    calendar = None if stream.calendar is None else msgspec.to_builtins(stream.calendar)
+    calendar = None if stream.calendar is None else msgspec.to_builtins(stream.calendar, enc_hook=str)
     parts = [_LAYOUT, stream.fingerprint, calendar, stream.baseline]
     return sha256(msgspec.json.encode(parts)).hexdigest()[:16]

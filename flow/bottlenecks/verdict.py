@@ -173,7 +173,7 @@ class _Reader:
             evidence=evidences[cause] if cause else max(evidences.values(), default=None),
             raised=cause is not None,
             constrains=constrains,
-            since=self._since(cause),
+            since=(alarm if constrains and alarm is not None else self)._since(cause),
             why=self._why(cause, alarm, constraint),
             evidences=evidences,
         )
@@ -225,11 +225,10 @@ class _Reader:
     def _evidence_text(self, cause: str | None) -> str:
         if cause == OVERLOAD:
             cusum = self.watch.overload
-            most = self.watch.baseline.most_a_day
-            return (
-                f"{_count(cusum.seen)} arrived in {self._span(cusum)}, {_count(cusum.expected)} are usual; "
-                f"about {most:.1f} a day can leave"
-            )
+            came = f"{_count(cusum.seen)} arrived in {self._span(cusum)}, {_count(cusum.expected)} are usual"
+            if cusum.value == 0:
+                came = "no more arrives here than usual by now"
+            return f"{came}; about {self.watch.baseline.most_a_day:.1f} a day can leave"
         if cause == AGEING or (cause is None and not self.watch.is_known):
             return self._age_text()
         cusum = self.watch.slowdown

@@ -10,7 +10,7 @@ from pydantic import Field
 from flow.bottlenecks.verdict import told
 from flow.instants import format_instant
 from service.api.models import Answer, example, problems
-from service.api.streams import BOTTLENECK_EXAMPLE, Bottleneck
+from service.api.stream_models import BOTTLENECK_EXAMPLE, Bottleneck
 from service.reader_bottlenecks import BottleneckReader
 
 _UNKNOWN: Final = "insufficient_data"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from pydantic import Field
@@ -74,7 +74,7 @@ class DeadLetters(Answer):
 LimitQuery = Annotated[int, Query(description="The most letters on a page", ge=1, le=100)]
 CursorQuery = Annotated[str | None, Query(description="`next_cursor` of the page before", max_length=100)]
 SourceQuery = Annotated[str | None, Query(description="Only letters of this source", max_length=LONGEST_NAME)]
-ReasonQuery = Annotated[Literal[*Reason] | None, Query(description="Only letters with this reason")]  # type: ignore[valid-type]
+ReasonQuery = Annotated[Reason | None, Query(description="Only letters with this reason")]
 
 
 def dead_letters_router(reader: StateReader) -> APIRouter:

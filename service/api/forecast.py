@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final
 
@@ -17,7 +18,7 @@ from flow.outlook import ForecastAsked, Past, forecast
 from flow.status import cells_after
 from service.api.measures import STABILITY_EXAMPLE, Stability
 from service.api.models import Answer, example, problems
-from service.api.parameters import StreamName
+from service.api.parameters import DURATION_SHAPE, StreamName
 from service.reader import StateReader
 
 LONGEST_HISTORY: Final = 366 * DAY
@@ -26,6 +27,9 @@ MOST_ITEMS: Final = 100_000
 
 _AT_ONCE: Final = 1
 """Forecasts computed at the same time: each is a thread that competes with the event loop for the interpreter."""
+
+_BREATH: Final = 0.0005
+"""Seconds for which such a thread lets go of the interpreter now and then: without it the loop waits for it often."""
 
 
 class Day(Answer):
@@ -116,7 +120,7 @@ ItemsQuery = Annotated[
     int | None, Query(description="So many items; all that is in progress if left out", ge=0, le=MOST_ITEMS)
 ]
 ByQuery = Annotated[
-    Annotated[str, AfterValidator(_checked_date)] | None,
+    Annotated[str, AfterValidator(_checked_date), Field(json_schema_extra={"format": "date"})] | None,
     Query(
         description=f"Last day that counts, UTC; in {USUAL_DAYS} days if left out",
         max_length=10,
@@ -126,7 +130,12 @@ ByQuery = Annotated[
 HistoryQuery = Annotated[
     str,
     AfterValidator(_checked_history),
-    Query(description="How far back days are drawn from; whole weeks are best", max_length=40, examples=["84d"]),
+    Query(
+        description="How far back days are drawn from; whole weeks are best",
+        max_length=40,
+        examples=["84d"],
+        json_schema_extra=DURATION_SHAPE,
+    ),
 ]
 TrialsQuery = Annotated[int, Query(description="How often the future is drawn", ge=100, le=10_000)]
 SeedQuery = Annotated[int, Query(description="The same seed and facts give the same answers", ge=0, le=2**32 - 1)]
@@ -161,9 +170,13 @@ def forecast_router(reader: StateReader) -> APIRouter:
         asked = ForecastAsked(now, today, items, _days_ahead(by, today), trials, seed)
         past = await _read(reader, stream, asked, -(-parse_duration(history) // DAY))
         async with turn:
-            return await asyncio.to_thread(forecast, definition, asked, past)
+            return await asyncio.to_thread(forecast, definition, asked, past, _let_others_run)
 
     return router
+
+
+def _let_others_run() -> None:
+    time.sleep(_BREATH)
 
 
 async def _read(reader: StateReader, stream: str, asked: ForecastAsked, days: int) -> Past:

@@ -13,7 +13,7 @@ from flow.errors import NotFound, Reason, Rejected
 from flow.instants import format_instant, parse_duration
 from flow.item_status import ItemTeller
 from service.api.models import Answer, Number, example, problems
-from service.api.parameters import LONGEST_NAME, StreamName, checked_duration, stage_index
+from service.api.parameters import DURATION_SHAPE, LONGEST_NAME, StreamName, checked_duration, stage_index
 from service.cursors import pack_cursor, unpack_cursor
 from service.names import near_names
 from service.reader import StateReader
@@ -149,7 +149,7 @@ OrderQuery = Annotated[
     Query(description="By arrival in the stage: oldest first, but newest first in `done`, if left out"),
 ]
 OlderThanQuery = Annotated[
-    Annotated[str, AfterValidator(checked_duration)] | None,
+    Annotated[str, AfterValidator(checked_duration), Field(json_schema_extra=DURATION_SHAPE)] | None,
     Query(description="Only items that are in their stage this long or longer", max_length=40, examples=["2d"]),
 ]
 LimitQuery = Annotated[int, Query(description="The most items on a page", ge=1, le=500)]

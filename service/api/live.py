@@ -60,9 +60,10 @@ def live_router(reader: StateReader, live: Live) -> APIRouter:
 
         Each event's data is what a route of this API answers: `status` (`/v1/streams/{stream}`), `open_items` (its
         items, the oldest arrivals first), `finished_items` (the latest of each `done` stage, with `stage` beside
-        them), `ageing` (for its percentiles), `cumulative_flow`, `deliveries`. Only the newest of each is ever sent,
-        whole. `hello` comes first, with the streams that there are; `streams` says what is in progress in each; `beat`
-        comes every few seconds, and says up to when facts are in (`read_at`) and how far that is behind the log.
+        them), `ageing` (for its percentiles), `cumulative_flow`, `wsjf` (each queue), `measures`, `deliveries`. Only
+        the newest of each is ever sent, whole. `hello` comes first, with the streams that there are; `streams` says
+        what is in progress in each; `beat` comes every few seconds, and says up to when facts are in (`read_at`) and
+        how far that is behind the log.
         """
         name = stream if stream is not None else next(iter(reader.definitions.streams), None)
         if name is None:

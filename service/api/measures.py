@@ -13,7 +13,7 @@ from flow.status import Reading, cells_after
 from flow.vector import total_of
 from service.api.models import Answer, Number, Times, example, problems, times_example
 from service.api.parameters import AtText, StreamName, WindowText, asked_of
-from service.api.streams import Kind, Target
+from service.api.stream_models import Kind, Target
 from service.reader import StateReader
 
 STABILITY_EXAMPLE: Final[dict[str, Any]] = {

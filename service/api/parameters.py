@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from inspect import signature
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from flow.cells import Grain, window_ending
 from flow.definitions import Stream
@@ -23,6 +23,9 @@ LONGEST_WINDOW: Final = 731 * DAY
 SHORTEST_WINDOW: Final = MINUTE
 FUTURE_TOLERANCE: Final = DAY
 LONGEST_NAME: Final = 500
+
+DURATION_SHAPE: Final[dict[str, Any]] = {"pattern": "^([0-9]{1,9}[smhdw])+$"}
+"""What the documentation says of a duration, beside its words."""
 
 _PLUS_AS_SPACE: Final = re.compile(r" (?=\d\d:?\d\d$)")
 
@@ -57,10 +60,11 @@ WindowText = Annotated[
         "of whole cells of event time: of minutes to 24h, of hours to 31d, of days beyond.",
         max_length=40,
         examples=["7d"],
+        json_schema_extra=DURATION_SHAPE,
     ),
 ]
 AtText = Annotated[
-    Annotated[str, AfterValidator(checked_instant)] | None,
+    Annotated[str, AfterValidator(checked_instant), Field(json_schema_extra={"format": "date-time"})] | None,
     Query(
         description="Instant, RFC 3339, at which the window ends; now if left out", examples=["2026-11-22T09:30:00Z"]
     ),

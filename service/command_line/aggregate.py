@@ -20,21 +20,24 @@ from consumers.rebuild import Rebuild
 from consumers.unavailable import when_reached
 from flow.definitions import Definitions
 from flow.errors import PositionConflict
-from service.command_line.composition import bounds_of, definitions_of, now, redis_url_of, run_forever
+from service.command_line.composition import bounds_of, now, redis_url_of, run_forever
 from service.command_line.logs import followed_log, letters_of, open_log_of
+from service.command_line.stream_definitions import read_streams
 from service.redis_client import connect
 from service.settings import Settings
 
 _logger = logging.getLogger("streamgauge.aggregate")
 
-_DRAIN_WITHIN: Final = 20.0
+_DRAIN_WITHIN: Final = 4.0
+"""Seconds to finish what is in hand. What supervises us kills us soon after; and what is not committed is not lost."""
+
 _AGAIN_AFTER: Final = 1.0
 
 
 def aggregate() -> None:
     """Follow the log and keep the live state in Redis. Runs until it is told to stop."""
     settings = Settings.load(os.environ)
-    definitions = definitions_of(settings)
+    definitions = read_streams(settings.streams)
     run_forever(lambda: run_aggregator(settings, definitions))
 
 
@@ -57,7 +60,7 @@ async def run_aggregator(settings: Settings, definitions: Definitions) -> None:
                 beside.append(group.create_task(letters.run()))
             detector = DetectorRunner(redis, definitions, settings.cell_retention(), now)
             beside.append(group.create_task(detector.run()))
-            await running
+            await asyncio.wait({running})
             for task in beside:
                 task.cancel()
     finally:

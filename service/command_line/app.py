@@ -14,7 +14,6 @@ from service.version import version
 
 _FAILED: Final = 1
 _WRONG_SETTINGS: Final = 78
-_INTERRUPTED: Final = 130
 
 _HERE: Final = "service.command_line"
 COMMANDS: Final = {
@@ -90,8 +89,6 @@ def run() -> None:
     log_to_stderr()
     try:
         build()(standalone_mode=True)
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
     except StreamgaugeError as error:
         _end(error)
     except BaseExceptionGroup as group:
@@ -109,7 +106,7 @@ def log_to_stderr() -> None:
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S",
     )
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # `serve` itself says when it listens
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it writes ten lines a second while a broker is away
     logging.getLogger("httpx").setLevel(logging.WARNING)  # one line a request would tear the live table
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -19,16 +18,17 @@ from flow.matching import Router
 from service.api_client import DEFAULT_URL, ApiClient
 from service.backfill import Backfill, Watcher
 from service.backfill_position import BackfillFile, BackfillPosition
+from service.command_line import INTERRUPTED
 from service.command_line.api_token import ApiToken
-from service.command_line.check_command import read_streams
 from service.command_line.composition import now
+from service.command_line.options import ServerUrl, StreamsFile
+from service.command_line.stream_definitions import read_streams
 from service.histories.pages import KINDS, Kind, Wanted
 from service.histories.sources import HISTORIES, History, history_of
 from service.provider_access import access_of
 from service.provider_client import Access, ProviderClient
 from service.settings import Settings
 
-_INTERRUPTED: Final = 130
 _SOURCES: Final = ", ".join(HISTORIES)
 
 
@@ -41,8 +41,8 @@ def backfill(  # noqa: PLR0917  (the command line passes all by name)
     only: Annotated[
         list[str] | None, typer.Option(metavar="KIND", help=f"Only {', '.join(KINDS)}; repeatable.")
     ] = None,
-    streams: Annotated[Path | None, typer.Option(help="File with the stream definitions.", metavar="FILE")] = None,
-    url: Annotated[str, typer.Option(help="The running Streamgauge.")] = DEFAULT_URL,
+    streams: StreamsFile = None,
+    url: ServerUrl = DEFAULT_URL,
     token: ApiToken = None,
     restart: Annotated[bool, typer.Option("--restart", help="Forget how far an earlier one came.")] = False,
 ) -> None:
@@ -111,7 +111,7 @@ class _Run:
                 asyncio.run(self._read())
         except KeyboardInterrupt:
             self.say("Stopped. The same command goes on where it was.")
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(INTERRUPTED) from None
         position = self._position
         left_out = f", {position.left_out} left out" if position.left_out else ""
         self.say(f"{position.facts} facts are in the log{left_out}. Facts that were there before count once.")

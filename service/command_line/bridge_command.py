@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any, Final
 from aiokafka.errors import KafkaError
 
 from consumers.bridge import Bridge
+from consumers.bridge_monitor import BridgeMonitor
 from consumers.bridge_topics import BridgeGroup, OutsideTopics, start_at_end
 from consumers.unavailable import when_reached
 from flow.adapters import Delivery
@@ -23,8 +25,9 @@ from flow.facts import Fact
 from flow.matching import Router
 from flow.records import RecordReader
 from service.bridge_settings import clashes, cluster_of_bridge
-from service.command_line.composition import definitions_of, embedded_url, now, run_forever
+from service.command_line.composition import embedded_url, now, run_forever
 from service.command_line.logs import opened_writer
+from service.command_line.stream_definitions import read_streams
 from service.hydration import Hydration
 from service.kafka_connection import connection_options, kafka_unavailable
 from service.kafka_settings import ClusterSettings
@@ -40,13 +43,14 @@ from service.webhooks import letter_of
 
 _logger = logging.getLogger("streamgauge.bridge")
 
-_DRAIN_WITHIN: Final = 20.0
+_DRAIN_WITHIN: Final = 4.0
+"""Seconds to finish what is in hand. What supervises us kills us soon after; and what is not noted is read again."""
 
 
 def bridge() -> None:
     """Read your own Kafka topics into the log. Runs until it is told to stop."""
     settings = Settings.load(os.environ)
-    definitions = definitions_of(settings)
+    definitions = read_streams(settings.streams)
     cluster = outside_cluster(settings)
     connection_options(cluster)  # certificates that can't be used end it here
     run_forever(lambda: run_bridge(settings, definitions, cluster))
@@ -89,13 +93,16 @@ async def run_bridge(settings: Settings, definitions: Definitions, cluster: Clus
             writer = await stack.enter_async_context(LateLog(lambda: opened_writer(redis, settings)))
             hydration = await stack.enter_async_context(_hydration(settings, definitions, writer))
             group = await stack.enter_async_context(asyncio.TaskGroup())
-            found = _bridge(settings, definitions, cluster, writer, hydration)
+            topics = OutsideTopics(connection_options(cluster), settings.bridge.topics, _group(settings))
+            found = _bridge(settings, definitions, topics, writer, hydration)
+            monitor = BridgeMonitor(redis, f"{socket.gethostname()}-{os.getpid()}", found.metrics, topics, now)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, stopping.set)
             running = group.create_task(found.run())
-            watching = group.create_task(_stop_when(stopping, found, running))
+            beside = [group.create_task(_stop_when(stopping, found, running)), group.create_task(monitor.run())]
             await asyncio.wait({running})
-            watching.cancel()
+            for task in beside:
+                task.cancel()
     finally:
         await redis.aclose()
 
@@ -130,7 +137,7 @@ def _hydration(settings: Settings, definitions: Definitions, writer: LogWriter) 
 
 
 def _bridge(
-    settings: Settings, definitions: Definitions, cluster: ClusterSettings, writer: LogWriter, hydration: Hydration
+    settings: Settings, definitions: Definitions, topics: OutsideTopics, writer: LogWriter, hydration: Hydration
 ) -> Bridge:
     router = Router(definitions)
     reader = RecordReader(
@@ -139,7 +146,6 @@ def _bridge(
         settings.bridge.source_header,
         partial(with_signals, router=router),
     )
-    topics = OutsideTopics(connection_options(cluster), settings.bridge.topics, _group(settings))
     kinds, intake = settings.bridge.topics, LogIntake(writer)
     return Bridge(topics, kinds, reader, intake, clock=now, unread=hydration.want)
 

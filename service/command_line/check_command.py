@@ -7,15 +7,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
 from flow.adapters import ADAPTERS
-from flow.definition_file import read_definitions
 from flow.definitions import Definitions, Stage, Stream
 from flow.errors import DefinitionError, SettingsError, Unavailable
 from flow.instants import format_duration
+from service.command_line.options import StreamsFile
+from service.command_line.stream_definitions import read_streams
 from service.hydration import unseen
 from service.redis_address import parse_address
 from service.rereading.sources import REREADINGS
@@ -34,9 +35,7 @@ class Checked:
     problems: tuple[str, ...]
 
 
-def check(
-    streams: Annotated[Path | None, typer.Option(help="File with the stream definitions.", metavar="FILE")] = None,
-) -> None:
+def check(streams: StreamsFile = None) -> None:
     """Check the stream definitions and the settings. Says all that is wrong and exits 1, or what is set up."""
     checked = checked_environment(os.environ, streams)
     if checked.problems:
@@ -97,19 +96,6 @@ def bridge_problems_of(settings: Settings) -> list[str]:
         return list(error.problems)
     except Unavailable as error:
         return [f"{environment_name(('bridge', 'topics'))}: {error.message}"]
-
-
-def read_streams(path: Path | None) -> Definitions:
-    """The definitions in this file. Raises SettingsError when it can't be read, DefinitionError."""
-    if path is None:
-        raise SettingsError([f"{_STREAMS}: name the file with the stream definitions, or use --streams FILE"])
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise SettingsError([f"{path}: not UTF-8: save it so"]) from None
-    except OSError as error:
-        raise SettingsError([f"{path}: {error.strerror}: name a file that can be read"]) from None
-    return read_definitions(text, str(path))
 
 
 def summary(settings: Settings, definitions: Definitions) -> list[str]:

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from consumers.stream_state import Bounds
-from flow.definition_file import read_definitions
-from flow.definitions import Definitions
 from flow.errors import SettingsError
 from service.embedded_folder import ServerFiles, noted_socket, socket_url
 from service.settings import Settings
@@ -43,18 +41,6 @@ def _runner() -> Any:
     except ImportError:
         return asyncio.Runner()
     return asyncio.Runner(loop_factory=uvloop.new_event_loop)
-
-
-def definitions_of(settings: Settings) -> Definitions:
-    """The stream definitions that the settings name. Raises SettingsError, DefinitionError."""
-    path = settings.streams
-    if path is None:
-        raise SettingsError(["STREAMGAUGE_STREAMS: name the file with the stream definitions, or use --streams FILE"])
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError([f"STREAMGAUGE_STREAMS: can't read {path}: {error}"]) from None
-    return read_definitions(text, str(path))
 
 
 def bounds_of(settings: Settings) -> Bounds:

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -24,9 +23,10 @@ from flow.errors import Reason, Rejected, SettingsError, Unavailable
 from flow.matching import Router
 from service.api_client import DEFAULT_URL, ApiClient
 from service.command_line.api_token import ApiToken
-from service.command_line.check_command import read_streams
 from service.command_line.composition import embedded_url
 from service.command_line.logs import is_on_kafka, opened_writer
+from service.command_line.options import DataFolder, ServerUrl, StreamsFile
+from service.command_line.stream_definitions import read_streams
 from service.log import LogWriter, RedisLogWriter
 from service.redis_client import connect
 from service.replay import Outcome, Replay, Wanted
@@ -35,7 +35,9 @@ from service.terminal_text import shown
 
 _PAGE = 100
 
-dead_letters = typer.Typer(help="What could not be applied: look at it, and send it again.", no_args_is_help=True)
+dead_letters = typer.Typer(
+    help="What could not be applied: look at it, and send it again.", no_args_is_help=True, add_completion=False
+)
 
 
 @dead_letters.command("list")
@@ -43,7 +45,7 @@ def list_letters(
     reason: Annotated[str | None, typer.Option(help="Only letters with this reason.")] = None,
     source: Annotated[str | None, typer.Option(help="Only letters of this source.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The most letters to list.")] = 20,
-    url: Annotated[str, typer.Option(help="The running Streamgauge.")] = DEFAULT_URL,
+    url: ServerUrl = DEFAULT_URL,
     token: ApiToken = None,
 ) -> None:
     """List dead letters, newest first, and how many there ever were for each reason."""
@@ -62,8 +64,8 @@ def replay_letters(
     reason: Annotated[str | None, typer.Option(help="Only letters with this reason.")] = None,
     source: Annotated[str | None, typer.Option(help="Only letters of this source.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All letters.")] = False,
-    streams: Annotated[Path | None, typer.Option(help="File with the stream definitions.", metavar="FILE")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data folder of the running `up`.", metavar="DIR")] = None,
+    streams: StreamsFile = None,
+    data: DataFolder = None,
 ) -> None:
     """Send dead letters again. What the log takes is removed; what would be refused again stays."""
     if not everything and reason is None and source is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -17,23 +16,23 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from flow.adapters import ItemNames
 from flow.definition_file import read_definitions
 from flow.errors import SettingsError
-from flow.instants import SECOND
+from flow.instants import DAY
 from flow.matching import Router
 from service.api_client import ApiClient
 from service.command_line.api_token import ApiToken
 from service.command_line.status_command import REFRESH, Watcher
-from service.demo.organisation import HISTORY, Organisation
-from service.demo.poster import GITHUB, Poster, history_lines
+from service.demo.poster import GITHUB, Poster
 from service.demo.server import DEFAULT_PORT, Server, ended_by_signals, free_port, running
-from service.demo.story import SLOW_AFTER, Story
+from service.demo.story import HISTORY, HOUR_OF_WORK, SLOW_SINCE, Story
 from service.settings import Settings
 from service.settings_environment import environment_name
 from service.status_table import render
 
 STREAM: Final = "product"
-WINDOW: Final = "15m"
+WINDOW: Final = "1d"
 
 _logger = logging.getLogger("streamgauge.demo")
 
@@ -46,7 +45,7 @@ def demo(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Where to listen. Default: 8080, or the next.")
     ] = None,
-    speed: Annotated[float, typer.Option(min=0.1, max=10.0, help="Hours of work in a second.")] = 1.0,
+    speed: Annotated[float, typer.Option(min=0.1, max=10.0, help="So many times as fast as usual.")] = 1.0,
     seconds: Annotated[float | None, typer.Option("--for", min=1.0, help="End after so many seconds.")] = None,
     url: Annotated[str | None, typer.Option(help="Start nothing: only post, to this Streamgauge.")] = None,
     story: Annotated[Path | None, typer.Option(help="With --url: file that a restart goes on from.")] = None,
@@ -54,7 +53,7 @@ def demo(
 ) -> None:
     """Show everything at work, with an invented organisation, until Ctrl-C. Nothing of it stays behind."""
     if url is not None:
-        tell(url, token, story, SECOND / speed, seconds)
+        tell(url, token, story, HOUR_OF_WORK / speed, seconds)
         return
     chosen = free_port(port)
     console = Console()
@@ -63,7 +62,8 @@ def demo(
     secret = secrets.token_hex(32)
     try:
         with ended_by_signals(), running(chosen, secret) as server, ApiClient(server.url) as client:
-            Demo(server, client, Poster(client, secret), console, SECOND / speed).run(seconds)
+            telling = Story(Poster(client, secret), item_names(), now, hour=HOUR_OF_WORK / speed)
+            Demo(server, client, telling, console).run(seconds)
     except KeyboardInterrupt:
         pass
     console.print("The demo has ended and left nothing behind.")
@@ -77,13 +77,12 @@ def tell(url: str, token: str | None, file: Path | None, hour: float, seconds: f
     secrets_of_github = Settings.load(os.environ).source_secrets().get(GITHUB)
     if not secrets_of_github:
         raise SettingsError([f"{environment_name(('sources', GITHUB, 'secret'))}: set it as it is set there"])
-    names = Router(read_definitions(definitions())).items_named_in
     try:
         with ended_by_signals(), ApiClient(url, token) as client:
-            teller = Story(Poster(client, secrets_of_github[0]), names, now, hour, file)
+            teller = Story(Poster(client, secrets_of_github[0]), item_names(), now, hour=hour, file=file)
             while not client.is_ready():
                 time.sleep(REFRESH)
-            _logger.info("history_posted url=%s facts=%d", url, teller.catch_up())
+            _logger.info("history_posted url=%s facts=%d", url, max(teller.catch_up()))
             deadline = None if seconds is None else time.monotonic() + seconds
             while deadline is None or time.monotonic() < deadline:
                 teller.go_on()
@@ -93,43 +92,33 @@ def tell(url: str, token: str | None, file: Path | None, hour: float, seconds: f
 
 
 class Demo:
-    """The simulated organisation at work, and the table that shows what is seen of it. `hour` is in milliseconds."""
+    """The simulated organisation at work, and the table that shows what is seen of it."""
 
-    def __init__(self, server: Server, client: ApiClient, poster: Poster, console: Console, hour: float) -> None:
+    def __init__(self, server: Server, client: ApiClient, story: Story, console: Console) -> None:
         self._server = server
         self._client = client
-        self._poster = poster
+        self._story = story
         self._console = console
-        self._hour = hour
 
     def run(self, seconds: float | None) -> None:
-        """Until Ctrl-C, or for so many seconds."""
+        """Until Ctrl-C, or for so many seconds from when the page can be opened."""
         with self._console.status("Starting"):
-            started = now()
-            organisation = Organisation(
-                random.SystemRandom().getrandbits(32),
-                started - HISTORY,
-                slow_from=started + SLOW_AFTER,
-                hour=self._hour,
-            )
-            lines = list(
-                history_lines(organisation.until(started), Router(read_definitions(definitions())).items_named_in)
-            )
             self._server.wait_until_ready(self._client)
-            self._poster.post_history(lines)
-        self._introduce(len(lines))
+        self._introduce()
+        history = self._story.catch_up()
         watcher = Watcher(self._client, STREAM, WINDOW)
         deadline = None if seconds is None else time.monotonic() + seconds
         with self._shown(watcher) as show:
             refresh_at = 0.0
             while deadline is None or time.monotonic() < deadline:
-                self._poster.post(organisation.until(now()))
+                if next(history, None) is None:
+                    self._story.go_on()
+                    time.sleep(_TICK)
                 if time.monotonic() >= refresh_at:
                     self._server.check()
                     watcher.try_to_read()
                     show()
                     refresh_at = time.monotonic() + REFRESH
-                time.sleep(_TICK)
 
     @contextmanager
     def _shown(self, watcher: Watcher) -> Iterator[Callable[[], None]]:
@@ -148,12 +137,12 @@ class Demo:
 
         yield show
 
-    def _introduce(self, facts: int) -> None:
+    def _introduce(self) -> None:
         url = self._server.url
         lines = (
-            f"Streamgauge watches an invented organisation at {url}: {facts:,} facts of the last two hours are in.",
-            f"Its tools go on posting: an hour of work takes {self._hour / SECOND:g} s. Soon reviews slow down.",
-            "The table and the page show it. The bottleneck detector learns for 28 days first, and says so here.",
+            f"Streamgauge watches an invented organisation. Open its live page: {url}/",
+            f"Its last {HISTORY // DAY} days are coming in now, then its tools go on posting. Reviews became slow",
+            f"{SLOW_SINCE // DAY} days ago: soon after the history is in, the bottleneck detector says so by itself.",
             "",
             f"  live page          {url}/",
             f"  API documentation  {url}/docs",
@@ -167,6 +156,11 @@ class Demo:
         )
         for line in lines:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def item_names() -> ItemNames:
+    """Finds the items that a text names, as the demo's definitions say."""
+    return Router(read_definitions(definitions())).items_named_in
 
 
 def curl(url: str) -> str:

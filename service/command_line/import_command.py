@@ -16,14 +16,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flow.errors import Reason, Rejected
 from flow.instants import format_duration
 from service.api_client import DEFAULT_URL, ApiClient
+from service.command_line import INTERRUPTED
 from service.command_line.api_token import ApiToken
+from service.command_line.options import ServerUrl
 from service.import_position import Position, PositionFile
 from service.import_rows import FileFormat, ImportFile, import_file
 from service.import_sending import Survey, batches, send, survey
 from service.imports import Clock, Columns, MappedRows, NativeRows, RowReader, check_columns
 
 MOST_BAD_SHOWN: Final = 1000
-_INTERRUPTED: Final = 130
 
 
 def _column(what: str, *names: str) -> Any:
@@ -49,7 +50,7 @@ def import_(  # noqa: PLR0917  (the command line passes all by name)
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="CSV or JSON lines, may be gzipped; - is standard input.")
     ],
-    url: Annotated[str, typer.Option(help="The running Streamgauge.")] = DEFAULT_URL,
+    url: ServerUrl = DEFAULT_URL,
     token: ApiToken = None,
     form: Annotated[str | None, typer.Option("--format", metavar="csv|jsonl", help="If the name doesn't say.")] = None,
     delimiter: Annotated[str, typer.Option(help="Between the values of a CSV file.")] = ",",
@@ -116,7 +117,7 @@ class Import:
             self._send(found, position, most)
         except KeyboardInterrupt:
             self._say(f"Stopped behind row {position.rows} of {found.rows}. The same command goes on there.")
-            raise typer.Exit(_INTERRUPTED) from None
+            raise typer.Exit(INTERRUPTED) from None
         self._say_sent(found, position)
 
     def _send(self, found: Survey, position: Position, most: int) -> None:
@@ -155,7 +156,8 @@ class Import:
     def _say_sent(self, found: Survey, position: Position) -> None:
         facts = found.rows - len(found.bad)
         left_out = f", {len(found.bad)} left out" if found.bad else ""
-        self._say(f"{facts} facts are in the log{left_out}. Facts that were there before count once.")
+        are = "fact is" if facts == 1 else "facts are"
+        self._say(f"{facts} {are} in the log{left_out}. Facts that were there before count once.")
         if position.shift is not None:
             moved = f"{'' if position.shift >= 0 else '-'}{format_duration(abs(position.shift))}"
             self._say(f"All times were moved by {moved}; a repeated import uses the same shift.")

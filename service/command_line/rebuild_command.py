@@ -12,8 +12,11 @@ import typer
 from consumers.rebuild import Rebuild
 from flow.definitions import Stream
 from flow.errors import NotFound, Reason
-from service.command_line.composition import bounds_of, definitions_of, embedded_url, now
+from service.command_line.composition import bounds_of, embedded_url, now
 from service.command_line.logs import readable_log
+from service.command_line.options import DataFolder, StreamsFile
+from service.command_line.stream_definitions import read_streams
+from service.names import near_names
 from service.redis_client import connect
 from service.settings import Settings
 
@@ -30,20 +33,18 @@ def rebuild(
     origin: Annotated[
         Origin, typer.Option("--from", help="`timelines` after a changed definition; `log` when the state is in doubt.")
     ] = Origin.TIMELINES,
-    streams: Annotated[str | None, typer.Option(help="The file with the stream definitions.")] = None,
-    data: Annotated[str | None, typer.Option(help="The data folder of a running `up`.")] = None,
+    streams: StreamsFile = None,
+    data: DataFolder = None,
 ) -> None:
     """Rebuild the state of a stream, beside live traffic, and switch readers over when it is whole."""
     environment = dict(os.environ)
     for name, value in (("STREAMS", streams), ("DATA", data)):
         if value is not None:
-            environment[f"STREAMGAUGE_{name}"] = value
+            environment[f"STREAMGAUGE_{name}"] = str(value)
     settings = Settings.load(environment)
-    definitions = definitions_of(settings)
+    definitions = read_streams(settings.streams)
     if stream is not None and stream not in definitions.streams:
-        raise NotFound(
-            Reason.UNKNOWN_STREAM, f"no stream is named {stream}: there are {', '.join(definitions.streams)}"
-        )
+        raise NotFound(Reason.UNKNOWN_STREAM, near_names("stream", stream, definitions.streams))
     chosen = [definitions.streams[stream]] if stream is not None else list(definitions.streams.values())
     asyncio.run(_rebuild(settings, chosen, origin))
 

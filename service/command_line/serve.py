@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
@@ -17,14 +18,17 @@ from flow.definitions import Definitions
 from service.api import build_api
 from service.app import App, IngestParts, build_app
 from service.authorisation import TokenCheck
-from service.command_line.composition import definitions_of, now, redis_url_of, run_forever
+from service.bridge_readings import BridgeReadings
+from service.command_line.composition import now, redis_url_of, run_forever
 from service.command_line.hydrating import hydration_of
 from service.command_line.logs import ends_of, ignore, opened_writer
 from service.command_line.spooling import spooling
+from service.command_line.stream_definitions import read_streams
 from service.exporter import Exporter, metrics_endpoint
 from service.handshakes import Handshakes
 from service.http_protocol import OneWriteProtocol
 from service.late_log import LateLog
+from service.listening import address_of, bound_sockets
 from service.live import Live
 from service.log import LogWriter
 from service.reader import StateReader
@@ -36,6 +40,8 @@ from service.snapshots import Snapshots
 from service.spool import Spool
 from service.version import version
 
+_logger = logging.getLogger("streamgauge.serve")
+
 Unread = Callable[[str, Collection[str]], None]
 
 _STOP_WITHIN = 10
@@ -45,8 +51,9 @@ _WAITING_CONNECTIONS = 2048
 def serve() -> None:
     """Take facts in and answer questions over HTTP. Runs until it is told to stop."""
     settings = Settings.load(os.environ)
-    definitions = definitions_of(settings)
-    run_forever(lambda: run_server(settings, definitions))
+    definitions = read_streams(settings.streams)
+    sockets = bound_sockets(settings.http.host, settings.http.port)
+    run_forever(lambda: run_server(settings, definitions, sockets))
 
 
 class LiveServer(uvicorn.Server):
@@ -56,20 +63,28 @@ class LiveServer(uvicorn.Server):
         super().__init__(config)
         self._live = live
 
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start as uvicorn does, and say where once it answers."""
+        await super().startup(sockets)
+        if self.started:
+            _logger.info("listening on %s", address_of(self.config.host, self.servers[0].sockets[0].getsockname()[1]))
+
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Stop as uvicorn does."""
         self._live.close()
         await super().shutdown(sockets)
 
 
-async def run_server(settings: Settings, definitions: Definitions) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are answered first."""
+async def run_server(settings: Settings, definitions: Definitions, sockets: list[socket]) -> None:
+    """Serve on these sockets until SIGTERM or SIGINT; requests under way are answered first."""
     registry = CollectorRegistry()
     own = SelfMetrics(sources_of(definitions))
     registry.register(own)
     async with AsyncExitStack() as stack:
         redis = connect(redis_url_of(settings))
         stack.push_async_callback(redis.aclose)
+        bridges = BridgeReadings(redis, now)
+        registry.register(bridges)
         ends = ends_of(settings)
         appended = ends.note if ends is not None else ignore
         writer = await stack.enter_async_context(
@@ -88,10 +103,10 @@ async def run_server(settings: Settings, definitions: Definitions) -> None:
         )
         server = LiveServer(server_config(settings, app), live)
         async with asyncio.TaskGroup() as group:
-            refreshing = [group.create_task(snapshots.run()), group.create_task(live.run())]
+            refreshing = [group.create_task(each.run()) for each in (snapshots, live, bridges)]
             if ends is not None:
                 refreshing.append(group.create_task(ends.run()))
-            await server.serve()
+            await server.serve(sockets)
             for task in refreshing:
                 task.cancel()
 

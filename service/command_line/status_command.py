@@ -15,6 +15,7 @@ from flow.errors import Unavailable
 from flow.instants import SECOND
 from service.api_client import DEFAULT_URL, ApiClient
 from service.command_line.api_token import ApiToken
+from service.command_line.options import ServerUrl
 from service.status_table import View, render
 
 REFRESH: Final = 1.0
@@ -25,7 +26,7 @@ _TIMEOUT: Final = 5 * SECOND
 
 def status(
     stream: Annotated[str | None, typer.Argument(help="One stream; all of them if left out.")] = None,
-    url: Annotated[str, typer.Option(help="The running Streamgauge.")] = DEFAULT_URL,
+    url: ServerUrl = DEFAULT_URL,
     token: ApiToken = None,
     window: Annotated[str, typer.Option(help="Length of the window, such as 15m, 4h or 7d.")] = "7d",
     once: Annotated[bool, typer.Option("--once", help="Print it once; so it is where there is no terminal.")] = False,

@@ -12,8 +12,10 @@ from typing import Annotated
 import typer
 
 from flow.errors import Reason, SettingsError, Unavailable
-from service.command_line.composition import definitions_of
+from service.command_line.options import DataFolder, StreamsFile
+from service.command_line.stream_definitions import read_streams
 from service.embedded import EmbeddedServer, embedded_server
+from service.listening import bound_sockets, close_all
 from service.setting_values import is_loopback
 from service.settings import Settings
 from service.supervisor import Child, Supervisor
@@ -22,9 +24,9 @@ _logger = logging.getLogger("streamgauge.up")
 
 
 def up(
-    streams: Annotated[Path | None, typer.Option(help="The file with the stream definitions.")] = None,
-    data: Annotated[Path | None, typer.Option(help="The folder that keeps everything.")] = None,
-    port: Annotated[int | None, typer.Option(help="The port to listen on, on loopback.")] = None,
+    streams: StreamsFile = None,
+    data: DataFolder = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="The port to listen on, on loopback.")] = None,
 ) -> None:
     """Run everything on this machine: Valkey, receivers and API, aggregator. No token is needed on loopback."""
     environment = dict(os.environ)
@@ -36,7 +38,8 @@ def up(
         raise SettingsError(
             ["STREAMGAUGE_REDIS__URL is set: `up` brings its own Redis; unset it, or run `serve` and `aggregate`"]
         )
-    definitions_of(settings)
+    read_streams(settings.streams)
+    close_all(bound_sockets(settings.http.host, settings.http.port))  # a port in use is told before anything starts
     if (
         "STREAMGAUGE_HTTP__OPEN_ACCESS" not in environment
         and is_loopback(settings.http.host)
@@ -53,7 +56,6 @@ async def _run(settings: Settings, environment: dict[str, str]) -> None:
         supervisor = Supervisor(children, log=_logger)
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(_watch(server, supervisor))
-            _logger.info("listening on http://%s:%d", settings.http.host, settings.http.port)
             await supervisor.run()
             watching.cancel()
 

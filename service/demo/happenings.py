@@ -121,10 +121,11 @@ def test_result(status: str, item: Item, at: int) -> Native:
     return _native(f"test:{item.name}:{at}", at, told)
 
 
-def business_value(item: Item, value: float, at: int) -> Native:
-    """What the roadmap says that an item is worth."""
-    told = {"subject": "item", "source": "roadmap", "project": item.repository, "item": item.name, "value": value}
-    return _native(f"value:{item.name}", at, told)
+def worth(item: Item, numbers: Sequence[float], at: int) -> Native:
+    """What the roadmap says that an item is worth: value, criticality, risk reduction, and its size."""
+    told = {"subject": "item", "source": "roadmap", "project": item.repository, "item": item.name}
+    named = dict(zip(("value", "criticality", "risk_reduction", "size"), numbers, strict=True))
+    return _native(f"value:{item.name}", at, told | named)
 
 
 def incident(state: str, name: str, repository: str, deployment: int, at: int) -> Native:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from random import Random
 from typing import Final
 
-from flow.instants import HOUR, MINUTE, SECOND
+from flow.instants import DAY, SECOND
 from service.demo.happenings import (
     Happening,
     Item,
-    business_value,
     deployment_status,
     incident,
     issue,
@@ -27,7 +26,9 @@ from service.demo.happenings import (
     push,
     remedy,
     test_result,
+    worth,
 )
+from service.demo.rhythm import Rhythm
 
 REPOSITORIES: Final = ("acme/shop", "acme/payments", "acme/search")
 KINDS: Final = {"enhancement": 50, "bug": 30, "tech debt": 12, "security": 8}
@@ -37,16 +38,15 @@ WHAT: Final = ("checkout", "basket", "search page", "invoice", "sign-in", "refun
 
 BETWEEN_REQUESTS: Final = 4.0
 BETWEEN_RELEASES: Final = 9.0
-"""Hours, on average."""
+"""Hours, on average, where there is one team: requests, and releases of each repository."""
 
-HISTORY: Final = 2 * HOUR
-"""Of real time, so that windows hold something when somebody begins to look."""
+NUMBERS: Final = (1, 2, 3, 5, 8)
+"""What value, criticality, risk reduction and size are chosen from."""
 
-SLOW_FOR: Final = 2 * MINUTE
-SLOW_EVERY: Final = 5 * MINUTE
-SLOW_PACE: Final = 6.0
-CATCH_UP_PACE: Final = 0.6
-"""In the slow time a review takes so many times as long; afterwards the others help."""
+SLOW_FOR: Final = 5 * DAY
+SLOW_EVERY: Final = 60 * DAY
+SLOW_PACE: Final = 1.9
+"""In the slow time a review takes so many times as long: the reviewers only just keep up."""
 
 
 @dataclass(slots=True)
@@ -62,23 +62,37 @@ class Team:
 class Organisation:
     """Begins with nothing to do at `start`. Instants are in milliseconds; an hour of work takes `hour` of them.
 
-    From `slow_from` on reviews are slow for SLOW_FOR in every SLOW_EVERY.
+    It has so many `teams` of each kind, who share what is asked for. From `slow_from` on reviews are slow for SLOW_FOR
+    in every SLOW_EVERY; None: never. Without a `rhythm` all hours are alike.
     """
 
-    def __init__(self, seed: int, start: int, *, slow_from: int, hour: float = SECOND) -> None:
+    def __init__(
+        self,
+        seed: int,
+        start: int,
+        *,
+        slow_from: int | None = None,
+        hour: float = SECOND,
+        teams: int = 1,
+        repositories: Sequence[str] = REPOSITORIES,
+        rhythm: Rhythm | None = None,
+    ) -> None:
         self._random = Random(seed)
         self._hour = hour
         self._slow_from = slow_from
+        self._repositories = repositories
+        self._rhythm = rhythm
         self._due: list[tuple[int, int, Callable[[int], None]]] = []
         self._order = count()
         self._numbers = count(1)
         self._told: list[Happening] = []
-        self._refining, self._developing = Team(2, 5.0), Team(6, 14.0)
-        self._reviewing, self._testing = Team(2, 4.5), Team(2, 4.0)
-        self._releasable: dict[str, list[Item]] = {repository: [] for repository in REPOSITORIES}
+        self._teams = teams
+        self._refining, self._developing = Team(2 * teams, 7.4), Team(6 * teams, 14.0)
+        self._reviewing, self._testing = Team(2 * teams, 5.3), Team(2 * teams, 4.0)
+        self._releasable: dict[str, list[Item]] = {repository: [] for repository in repositories}
         self._at(start, self._ask)
-        for repository in REPOSITORIES:
-            self._after(start, self._about(BETWEEN_RELEASES), partial(self._release, repository))
+        for repository in repositories:
+            self._after(start, self._about(BETWEEN_RELEASES / self._teams), partial(self._release, repository))
 
     def until(self, now: int) -> list[Happening]:
         """What has happened since the last call, in order."""
@@ -92,7 +106,8 @@ class Organisation:
         heapq.heappush(self._due, (at, next(self._order), happen))
 
     def _after(self, at: int, hours: float, happen: Callable[[int], None]) -> None:
-        self._at(at + max(1, round(hours * self._hour)), happen)
+        work = hours * self._hour
+        self._at(at + max(1, round(work)) if self._rhythm is None else self._rhythm.after(at, work), happen)
 
     def _about(self, hours: float) -> float:
         """A random time with this mean: most are shorter, a few much longer."""
@@ -115,12 +130,12 @@ class Organisation:
     def _ask(self, at: int) -> None:
         [kind] = self._random.choices(list(KINDS), list(KINDS.values()))
         title = f"{kind.capitalize()}: {self._random.choice(WHAT)}"
-        item = Item(self._random.choice(REPOSITORIES), next(self._numbers), at, title, {kind})
+        item = Item(self._random.choice(self._repositories), next(self._numbers), at, title, {kind})
         self._told.append(issue("opened", item, at))
-        if kind == "enhancement":
-            self._told.append(business_value(item, self._random.choice((1, 2, 3, 5, 8)), at))
+        if self._chance(0.9):
+            self._told.append(worth(item, [float(self._random.choice(NUMBERS)) for _ in range(4)], at))
         self._join(self._refining, item, at, 1.0, self._refine)
-        self._after(at, self._about(BETWEEN_REQUESTS), self._ask)
+        self._after(at, self._about(BETWEEN_REQUESTS / self._teams), self._ask)
 
     def _label(self, item: Item, at: int, *, add: str = "", remove: str = "") -> None:
         item.labels -= {remove}
@@ -161,9 +176,9 @@ class Organisation:
         self._after(at, self._about(self._reviewing.hours) * share * self._pace(at), partial(self._reviewed, item))
 
     def _pace(self, at: int) -> float:
-        if at < self._slow_from:
+        if self._slow_from is None or at < self._slow_from:
             return 1.0
-        return SLOW_PACE if (at - self._slow_from) % SLOW_EVERY < SLOW_FOR else CATCH_UP_PACE
+        return SLOW_PACE if (at - self._slow_from) % SLOW_EVERY < SLOW_FOR else 1.0
 
     def _reviewed(self, item: Item, at: int) -> None:
         self._reviewing.busy -= 1
@@ -191,7 +206,7 @@ class Organisation:
 
     def _release(self, repository: str, at: int) -> None:
         items, self._releasable[repository] = self._releasable[repository], []
-        self._after(at, self._about(BETWEEN_RELEASES), partial(self._release, repository))
+        self._after(at, self._about(BETWEEN_RELEASES / self._teams), partial(self._release, repository))
         if items:
             number = next(self._numbers)
             self._told.append(deployment_status("in_progress", number, items, at))
@@ -211,7 +226,7 @@ class Organisation:
             self._after(at, self._about(1.0), partial(self._break, number, repository))
 
     def _break(self, number: int, repository: str, at: int) -> None:
-        name = f"INC-{number}"
+        name = f"INC-{repository.rpartition('/')[2]}-{number}"
         self._told.append(incident("opened", name, repository, number, at))
         self._after(at, 1.0 + self._about(4.0), partial(self._mend, name, number, repository))
 

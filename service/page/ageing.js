@@ -1,13 +1,15 @@
 // The ageing chart: each dot is an item where it is now, as old as it is since its commitment. The shades are how old
 // the latest finished items were when they left that stage: an item above them is slower than those were.
 
-import { shape } from "./dom.js";
+import { shape, tell } from "./dom.js";
 import { count, duration, plural } from "./format.js";
 import { Plot, fillTable, nothing, panel, spaced, yAxis } from "./plot.js";
 import { bentDurationTicks, scale } from "./scales.js";
 
 const REACH = 24;
 const BEND = 0.5;
+const EDGES = ["p50", "p70", "p85", "p95"];
+const NOTE = "Since their commitment. Shades: 50, 70, 85 and 95% of finished items were younger when they left the stage.";
 
 export class Ageing {
   #items = [];
@@ -15,11 +17,7 @@ export class Ageing {
   #now = 0;
   #plot;
   #open;
-  #panel = panel(
-    "ageing",
-    "Age of what is in progress",
-    "Since their commitment. Shades: 50, 85 and 95% of finished items were younger when they left the stage.",
-  );
+  #panel = panel("ageing", "Age of what is in progress", NOTE);
 
   /** `open(item)` is called when one is chosen. */
   constructor(open) {
@@ -29,8 +27,12 @@ export class Ageing {
     this.#panel.details.addEventListener("toggle", () => this.#fill());
   }
 
-  /** `items` are open ones with their commitment `startedAt` in ms, `pace` the percentiles by stage, `now` in ms. */
-  show(items, pace, now) {
+  /**
+   * `items` are open ones with their commitment `startedAt` in ms, those that arrived first if that `isCut`; `pace` the
+   * percentiles by stage, `now` in ms.
+   */
+  show(items, { isCut, pace, now }) {
+    tell(this.#panel.note, isCut ? `${NOTE} Dots: the ${count(items.length)} that arrived in their stage first.` : NOTE);
     this.#stages = pace;
     const names = new Set(pace.map((stage) => stage.stage));
     this.#items = items.filter((item) => item.startedAt !== null && names.has(item.stage));
@@ -125,14 +127,14 @@ export class Ageing {
 
   #fill() {
     if (this.#panel.details.open) {
-      const heads = ["Items", "Oldest", "50%", "85%", "95%"].map((number) => ({ number }));
+      const heads = ["Items", "Oldest", ...EDGES.map((name) => `${name.slice(1)}%`)].map((number) => ({ number }));
       fillTable(
         this.#panel.table,
         "Age since the commitment: of the oldest item in each stage, and of finished items when they left it",
         ["Stage", ...heads],
         this.#stages.map((stage) => {
           const ages = this.#items.filter((item) => item.stage === stage.stage).map((item) => this.#age(item));
-          const times = [ages.length ? Math.max(...ages) : null, stage.p50, stage.p85, stage.p95].map(duration);
+          const times = [ages.length ? Math.max(...ages) : null, ...EDGES.map((name) => stage[name])].map(duration);
           return [stage.stage, ...[count(ages.length), ...times].map((number) => ({ number }))];
         }),
       );
@@ -141,7 +143,7 @@ export class Ageing {
 }
 
 function shades(stage, left, step, y, frame) {
-  const edges = [stage.p50, stage.p85, stage.p95].map((edge) => (edge === null ? null : y(edge)));
+  const edges = EDGES.map((name) => (stage[name] === null ? null : y(stage[name])));
   let from = frame.bottom;
   return edges.flatMap((edge, index) => {
     if (edge === null) {

@@ -9,7 +9,7 @@ import { eventParser } from "./events.js";
 
 const TOKEN = "streamgauge.token";
 const SILENT_AFTER = 12_000;
-const PAUSES = [500, 1000, 2000, 4000, 8000, 15_000];
+const PAUSES = [500, 1000, 2000, 4000, 6000];
 
 export function keepToken(token) {
   sessionStorage.setItem(TOKEN, token);

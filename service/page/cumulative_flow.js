@@ -1,7 +1,7 @@
 // The cumulative flow diagram: how much was finished since the window began, and above it what is in each stage.
 
 import { shape } from "./dom.js";
-import { count, day, instant, plural, time } from "./format.js";
+import { axisTimes, count, instant, plural } from "./format.js";
 import { Plot, apart, fillTable, nothing, panel, xAxis, yAxis } from "./plot.js";
 import { countTicks, scale, timeTicks } from "./scales.js";
 
@@ -47,7 +47,6 @@ export class CumulativeFlow {
     const frame = { left: 2.6 * unit, right: width - 6.6 * unit, top: 0.6 * unit, bottom: height - 1.6 * unit };
     const x = scale([this.#times[0], this.#times.at(-1)], [frame.left, frame.right]);
     const y = scale([0, highest], [frame.bottom, frame.top]);
-    const span = this.#times.at(-1) - this.#times[0];
     const ticks = timeTicks(
       this.#times[0],
       this.#times.at(-1),
@@ -57,7 +56,7 @@ export class CumulativeFlow {
       shapes: [
         ...this.#areas(x, y),
         ...yAxis(countTicks(highest, 5), y, count, frame),
-        ...xAxis(ticks, x, (tick) => (span > 2 * 86_400_000 ? day(tick) : time(tick)), frame.bottom),
+        ...xAxis(ticks, x, axisTimes(ticks), frame.bottom),
         ...this.#labels(y, frame, unit),
       ],
       label: this.#said(),

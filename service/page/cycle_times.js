@@ -1,7 +1,7 @@
 // The cycle-time scatter: each dot is a finished item, the lines are the window's percentiles.
 
-import { shape } from "./dom.js";
-import { day, duration, instant, plural, time } from "./format.js";
+import { element, shape } from "./dom.js";
+import { axisTimes, duration, instant, plural } from "./format.js";
 import { Plot, apart, fillTable, nothing, panel, xAxis, yAxis } from "./plot.js";
 import { durationTicks, scale, timeTicks } from "./scales.js";
 
@@ -36,7 +36,8 @@ export class CycleTimes {
     this.#items = items.filter(inWindow).map((item) => ({ ...item, at: Date.parse(item.since) }));
     this.#isCut = answers.some((answer) => answer.next_cursor !== null && inWindow(answer.items.at(-1)));
     this.#times = times;
-    this.#window = window;
+    const first = this.#items.reduce((least, item) => Math.min(least, item.at), window[1]);
+    this.#window = this.#isCut ? [first, window[1]] : window;
     const all = "When items were finished, and how long that took from their commitment.";
     this.#panel.note.textContent = this.#isCut ? `${all} Dots: the latest ${items.length}; lines: all.` : all;
     this.#plot.refresh();
@@ -50,7 +51,7 @@ export class CycleTimes {
     }
     const longest = Math.max(...this.#items.map((item) => item.cycle_time));
     const high = Math.max(1, Math.min(longest, 3 * (this.#times.p95 ?? longest)) * 1.06, (this.#times.p95 ?? 0) * 1.1);
-    const frame = { left: 2.9 * unit, right: width - 4.6 * unit, top: 0.8 * unit, bottom: height - 1.6 * unit };
+    const frame = { left: 2.9 * unit, right: width - 5.6 * unit, top: 0.8 * unit, bottom: height - 1.6 * unit };
     const x = scale(this.#window, [frame.left, frame.right]);
     const y = scale([0, high], [frame.bottom, frame.top]);
     const places = this.#items.map((item) => ({
@@ -58,12 +59,11 @@ export class CycleTimes {
       x: Math.min(x(item.at), frame.right),
       y: y(Math.min(item.cycle_time, high)),
     }));
-    const span = this.#window[1] - this.#window[0];
     const ticks = timeTicks(...this.#window, Math.max(2, Math.floor((frame.right - frame.left) / (4.2 * unit))));
     return {
       shapes: [
         ...yAxis(durationTicks(high, 5), y, duration, frame),
-        ...xAxis(ticks, x, (tick) => (span > 2 * 86_400_000 ? day(tick) : time(tick)), frame.bottom),
+        ...xAxis(ticks, x, axisTimes(ticks), frame.bottom),
         ...places.map((place) => dot(place, high, frame)),
         ...this.#lines(y, frame, unit),
       ],
@@ -116,7 +116,7 @@ export class CycleTimes {
         "Finished items, the latest first",
         ["Item", "Title", "Type", "Finished (UTC)", { number: "Cycle time" }],
         this.#items.map((item) => [
-          item.item,
+          element("button", { type: "button", class: "link", text: item.item, click: () => this.#open(item.item) }),
           item.title ?? "",
           item.type,
           instant(item.at),

@@ -66,6 +66,12 @@ export function instant(at) {
   return `${day(at)} ${time(at)}`;
 }
 
+/** What stands at each of these instants on an axis: the clock's time, and the day where one begins. */
+export function axisTimes(ticks) {
+  const isFine = ticks.length > 1 && ticks[1] - ticks[0] < DAY * 1000;
+  return (tick) => (isFine && tick % (DAY * 1000) ? time(tick) : day(tick));
+}
+
 const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
 /** A window's length in milliseconds, of a text such as `7d`. */

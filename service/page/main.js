@@ -7,20 +7,24 @@ import { CumulativeFlow } from "./cumulative_flow.js";
 import { CycleTimes } from "./cycle_times.js";
 import { Deliveries } from "./deliveries.js";
 import { byId, tell } from "./dom.js";
+import { Forecast } from "./forecast.js";
 import { capitalised, windowLength } from "./format.js";
 import { Header } from "./header.js";
 import { ItemDialog } from "./item.js";
 import { Items } from "./items.js";
 import { ValueStreamMap, verdictOf } from "./map.js";
+import { Measures } from "./measures.js";
 import { isStale, showEmpty, showNotices } from "./notices.js";
+import { Queues } from "./queues.js";
 import { showSummary } from "./summary.js";
+import { Value } from "./value.js";
 
 class Page {
   #view = address.read();
   #connection;
   #state = { name: "connecting" };
   #said = {};
-  #finished = new Map();
+  #byStage = { finished_items: new Map(), wsjf: new Map() };
   #chosen = null;
   #clockAhead = 0;
   #lastAt = null;
@@ -34,11 +38,16 @@ class Page {
     (item) => this.#openItem(item),
     () => this.#choose(null),
   );
+  #forecast = new Forecast();
+  #measures = new Measures();
+  #queues = new Queues((item) => this.#openItem(item));
+  #value = new Value();
   #deliveries = new Deliveries();
   #dialog = new ItemDialog(() => this.#itemClosed());
 
   start() {
-    const panels = [this.#flow, this.#cycleTimes, this.#ageing, this.#items, this.#deliveries];
+    const now = [this.#flow, this.#cycleTimes, this.#ageing, this.#items];
+    const panels = [...now, this.#forecast, this.#value, this.#queues, this.#measures, this.#deliveries];
     byId("panels").append(...panels.map((panel) => panel.root));
     byId("token-form").addEventListener("submit", (event) => this.#giveToken(event));
     addEventListener("popstate", () => this.#look(address.read(), false));
@@ -75,14 +84,14 @@ class Page {
   #forget() {
     const { streams, deliveries, beat } = this.#said;
     this.#said = { streams, deliveries, beat };
-    this.#finished.clear();
+    Object.values(this.#byStage).forEach((answers) => answers.clear());
     byId("figures").classList.add("waiting");
   }
 
   #hear(event, value) {
     this.#lastAt = this.#now();
-    if (event === "finished_items") {
-      this.#finished.set(value.stage, value);
+    if (event in this.#byStage) {
+      this.#byStage[event].set(value.stage, value);
     } else {
       this.#said[event] = value;
     }
@@ -102,6 +111,7 @@ class Page {
     this.#view = { ...this.#view, stream: hello.stream, window: hello.window };
     address.write(this.#view);
     this.#header.show(hello);
+    this.#forecast.look(hello.stream);
     tell(byId("version"), `· Streamgauge ${hello.version}`);
     if (this.#view.item) {
       this.#showItem();
@@ -148,14 +158,21 @@ class Page {
   }
 
   #showPanels(status) {
-    const { open_items: open, cumulative_flow: flow } = this.#said;
+    const { open_items: open, cumulative_flow: flow, measures } = this.#said;
+    const { finished_items: finished, wsjf } = this.#byStage;
     const at = Date.parse(status.at);
     if (flow) {
       this.#flow.show(flow, status.stages);
     }
-    if (this.#finished.size) {
+    if (measures) {
+      this.#measures.show(measures);
+      this.#value.show(measures.trend);
+    }
+    const queues = status.stages.filter((stage) => stage.kind === "queue").map((stage) => wsjf.get(stage.stage));
+    this.#queues.show(queues.filter(Boolean), this.#now());
+    if (finished.size) {
       const window = [at - windowLength(status.window), at];
-      this.#cycleTimes.show([...this.#finished.values()], status.cycle_time, window);
+      this.#cycleTimes.show([...finished.values()], status.cycle_time, window);
     }
     if (open) {
       const read = Date.parse(open.at);
@@ -164,9 +181,10 @@ class Page {
         at: Date.parse(item.since),
         startedAt: item.item_age === null ? null : read - item.item_age * 1000,
       }));
-      this.#items.show(items, { isCut: open.next_cursor !== null, chosen: this.#chosen, stages: status.stages });
+      const isCut = open.next_cursor !== null;
+      this.#items.show(items, { isCut, chosen: this.#chosen, stages: status.stages });
       if (this.#said.ageing) {
-        this.#ageing.show(items, this.#said.ageing.stages, this.#now());
+        this.#ageing.show(items, { isCut, pace: this.#said.ageing.stages, now: this.#now() });
       }
     }
   }
@@ -179,6 +197,9 @@ class Page {
       this.#items.tick(now);
     }
     const isLive = this.#state.name === "live";
+    if (isLive) {
+      this.#forecast.tick();
+    }
     const stale = isLive && isStale(beat, now);
     this.#header.showConnection(
       stale ? "stale" : this.#state.name,

@@ -40,11 +40,11 @@ function headCell(head) {
 }
 
 function bodyCell(cell, index) {
+  const name = index === 0 ? "th" : "td";
   if (cell instanceof Node) {
-    return element("td", {}, cell);
+    return element(name, { scope: index === 0 ? "row" : null }, cell);
   }
   const isNumber = typeof cell === "object";
-  const name = index === 0 ? "th" : "td";
   return element(name, {
     scope: index === 0 ? "row" : null,
     class: isNumber ? "number" : null,

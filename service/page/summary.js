@@ -9,14 +9,14 @@ const FIGURES = [
   ["cycle", "Cycle time, 85%", (status) => duration(status.cycle_time.p85), "cycle_time_p85"],
   ["lead", "Lead time, 85%", (status) => duration(status.lead_time.p85), "lead_time_p85"],
   ["efficiency", "Flow efficiency", (status) => percent(status.flow_efficiency), "flow_efficiency"],
-  ["value", "Value delivered", (status) => count(status.value_delivered), "value_delivered"],
+  ["value", "Value delivered", (status) => count(status.value_delivered), "value_per_week"],
 ];
 
 const TARGETS = {
   wip: (target) => `at most ${count(target)}`,
   throughput_per_week: (target) => `${count(target)} a week`,
   flow_efficiency: (target) => percent(target),
-  value_delivered: (target) => count(target),
+  value_per_week: (target) => `${count(target)} a week`,
 };
 
 export function showSummary(status) {

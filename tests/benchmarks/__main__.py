@@ -1,10 +1,12 @@
 """Runs every benchmark, each in a process of its own, the pure ones also compiled: `make bench`.
 
-`python -m tests.benchmarks NAME …` runs some of them; `--write` puts the figures into docs/measurements.md.
+`python -m tests.benchmarks NAME …` runs some of them; `--write` puts the figures into docs/measurements.md. `page` runs
+only when it is named: it needs a browser, and takes as long as `--minutes` says.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -23,14 +25,21 @@ LONGEST: Final = 200.0
 
 PURE: Final = ("fold", "aggregate", "kafka")
 WHOLE: Final = ("adapters", "ingest", "visible", "scrape")
+LONG: Final = "page"
 
 Figures = dict[str, list[float]]
 
 
 def main() -> None:
     """Print all figures: median, lowest, highest."""
-    subprocess.run([sys.executable, ROOT / "deploy" / "compile_flow.py", COMPILED], check=True)
-    chosen = [name for name in sys.argv[1:] if name != "--write"] or [*PURE, *WHOLE]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join((*PURE, *WHOLE, LONG)))
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/measurements.md")
+    parser.add_argument("--minutes", type=int, default=2, help="how long `page` watches")
+    options = parser.parse_args()
+    chosen = list(options.names) or [*PURE, *WHOLE]
+    if set(chosen) & set(PURE):
+        subprocess.run([sys.executable, ROOT / "deploy" / "compile_flow.py", COMPILED], check=True)
     if "kafka" in chosen and not has_apache_kafka():
         print("kafka is left out: `make bench` fetches Apache Kafka where Maven and Java are at hand")
         chosen.remove("kafka")
@@ -38,21 +47,23 @@ def main() -> None:
     for name in chosen:
         if name in PURE:
             found[f"{name}, `flow` compiled with mypyc"] = run(name, f"{COMPILED}:{ROOT}")
-        found[f"{name}, `flow` as source" if name in PURE else name] = run(name, str(ROOT))
+        title = f"{name}, `flow` as source" if name in PURE else name
+        found[title] = run(name, str(ROOT), *(["--minutes", str(options.minutes)] if name == LONG else []))
     for title, figures in found.items():
         print(f"\n{title}")
         for figure, values in figures.items():
             print(f"  {figure:<44} {'   '.join(f'{value:>12,.4g}' for value in values)}")
-    if "--write" in sys.argv:
+    if options.write:
         PAGE.write_text(page(found), encoding="utf-8")
 
 
-def run(name: str, path: str) -> Figures:
+def run(name: str, path: str, *arguments: str) -> Figures:
     """Run one benchmark. Ends the whole when it fails."""
-    words = [sys.executable, "-P", "-m", f"tests.benchmarks.{name}"]
+    words = [sys.executable, "-P", "-m", f"tests.benchmarks.{name}", *arguments]
     environment = os.environ | {"PYTHONPATH": path}
+    longest = None if name == LONG else LONGEST
     done = subprocess.run(
-        words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=LONGEST
+        words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=longest
     )
     if done.returncode:
         sys.exit(f"{done.stderr[-2000:]}\n{name} failed")

@@ -26,6 +26,9 @@ from tests.servers.kafka import KafkaCluster, has_apache_kafka, running_kafka
 MOST_SHOWN: Final = 60
 """Differences of a round that are told."""
 
+OF_REBALANCES: Final = 8
+"""The number of the round in which nothing happens but rebalances, for minutes."""
+
 _EXTRA: Final = {0: ["Kafka away for a minute"], 1: ["Kafka killed"], 2: ["rebalances"] * 6, 3: ["rebalances"] * 6}
 """What happens in some rounds only."""
 
@@ -50,7 +53,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="decides the load and the faults")
-    parser.add_argument("--rounds", type=int, default=8, help="8 unless told otherwise")
+    parser.add_argument("--rounds", type=int, default=9, help="9 unless told otherwise")
     parser.add_argument("--round", type=int, help="play this one only, by number from 0")
     parser.add_argument("--facts", type=int, default=26_000, help="distinct facts a round, at least")
     parser.add_argument("--faults", type=int, default=13, help="faults a round, and one more at its end")
@@ -60,6 +63,8 @@ def _arguments() -> argparse.Namespace:
 
 def _round(chosen: argparse.Namespace, number: int) -> Round:
     seed = chosen.seed * 100 + number
+    if number == OF_REBALANCES:
+        return Round(seed, ["rebalances for minutes"], chosen.facts, chosen.rate / 2)  # it lasts twice as long
     kinds = (*OF_ALL, *(OF_CLUSTER if number % 2 else OF_SINGLE))
     return Round(seed, schedule(seed, kinds, chosen.faults, _EXTRA.get(number, ())), chosen.facts, chosen.rate)
 
@@ -79,7 +84,8 @@ def _tell_round(number: int, on_cluster: bool, outcome: Outcome) -> None:
     print(
         f"round {number} on {where}: {outcome.faults.total()} faults, {outcome.distinct:,} facts "
         f"({outcome.in_log:,} lines in the log), {outcome.repeated:,} posts repeated, {outcome.compared:,} figures "
-        f"compared, {len(outcome.differences)} differ; {outcome.seconds:.0f} s",
+        f"compared, {len(outcome.differences)} differ; {outcome.changes} workers joined or left, "
+        f"{outcome.rebalances} rebalances; {outcome.seconds:.0f} s",
         flush=True,
     )
     for line in outcome.differences[:MOST_SHOWN]:
@@ -100,6 +106,10 @@ def _verdict(seed: int, outcomes: Sequence[Outcome], seconds: float) -> int:
     print(
         f"\nseed {seed}: {faults.total()} faults, {facts:,} distinct facts, {lines:,} lines in the log, "
         f"{sum(o.compared for o in outcomes):,} figures compared, {seconds / 60:.1f} minutes"
+    )
+    print(
+        f"{sum(o.changes for o in outcomes)} workers joined or left, {sum(o.rebalances for o in outcomes)} rebalances; "
+        f"while they did so for minutes no fact waited longer than {max(o.longest_lag for o in outcomes):.1f} s"
     )
     ended = sum(outcome.ended.total() for outcome in outcomes)
     print("all that can be read is what the batch computation says" if not different else f"{different} DIFFERENCES")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -27,6 +27,11 @@ REDIS_ASLEEP: Final = 4.0
 _BROKER_AWAY: Final = 2.0
 _REBALANCES: Final = 3
 _BETWEEN: Final = 2.0
+_BETWEEN_MANY: Final = (2.0, 3.0)
+MINUTES: Final = 180.0
+"""Seconds of the rebalances that go on for minutes."""
+
+_MOST_HERE: Final = 2
 
 KINDS: Final = {
     "worker killed": "a worker, SIGKILL",
@@ -34,6 +39,7 @@ KINDS: Final = {
     "broker killed": "one of three Kafka brokers, SIGKILL; started again",
     "worker asleep": "a worker, SIGSTOP until its partitions have moved, then SIGCONT",
     "rebalances": "a worker joins or leaves, three times, two seconds apart",
+    "rebalances for minutes": "a worker joins or leaves every two to three seconds, for three minutes",
     "Redis flushed": "FLUSHALL, on every master",
     "Kafka away": "all brokers SIGSTOP for some seconds",
     "Kafka away for a minute": "all brokers SIGSTOP for a minute",
@@ -70,7 +76,11 @@ def schedule(seed: int, kinds: Sequence[str], count: int, extra: Sequence[str] =
 
 
 class Faults:
-    """Makes them happen to one installation. `pace` stretches what lasts some seconds."""
+    """Makes them happen to one installation. `pace` stretches what lasts some seconds; `minutes` are seconds too.
+
+    `changes` counts the workers that joined or left, one by one; `longest_lag` is the longest that a fact had waited
+    while they did so for minutes, in seconds.
+    """
 
     def __init__(
         self,
@@ -78,9 +88,13 @@ class Faults:
         brokers: KafkaCluster,
         redis: SingleRedis | RedisCluster,
         seed: int,
+        *,
         pace: float = 1.0,
+        minutes: float = MINUTES,
     ) -> None:
         self.happened: Counter[str] = Counter()
+        self.changes = 0
+        self.longest_lag = 0.0
         self._installation = installation
         self._brokers = brokers
         self._redis = redis
@@ -92,6 +106,7 @@ class Faults:
             "broker killed": self._broker_killed,
             "worker asleep": self._worker_asleep,
             "rebalances": self._rebalances,
+            "rebalances for minutes": lambda: self._rebalances_for(minutes),
             "Redis flushed": self._redis_flushed,
             "Kafka away": lambda: self._kafka_away(SHORT * pace),
             "Kafka away for a minute": lambda: self._kafka_away(60.0),
@@ -141,7 +156,24 @@ class Faults:
                 self._installation.leave(guest)
             else:
                 self._installation.join(guest)
+            self.changes += 1
             await asyncio.sleep(_BETWEEN * self._pace)
+
+    async def _rebalances_for(self, seconds: float) -> None:
+        """Who came first leaves first, and stays for a while: else it would be gone before the group had it."""
+        here: deque[str] = deque(guest for guest in GUESTS if guest in self._installation.wanted)
+        away: deque[str] = deque(guest for guest in GUESTS if guest not in self._installation.wanted)
+        until = asyncio.get_running_loop().time() + seconds
+        while asyncio.get_running_loop().time() < until:
+            if len(here) < _MOST_HERE and away:
+                here.append(away.popleft())
+                self._installation.join(here[-1])
+            else:
+                away.append(here.popleft())
+                self._installation.leave(away[-1])
+            self.changes += 1
+            await asyncio.sleep(self._rng.uniform(*_BETWEEN_MANY))
+            self.longest_lag = max(self.longest_lag, await self._installation.lag())
 
     async def _redis_flushed(self) -> None:
         await self._redis.whole()

@@ -116,6 +116,17 @@ class CaredFor(KafkaInstallation):
         spool: dict[str, Any] = found.get("checks", {}).get("spool", {})
         return found.get("lag_facts") == 0 and str(spool.get("detail", "")).startswith("0 deliveries")
 
+    async def lag(self) -> float:
+        """How long the oldest fact that is not in the state yet has waited, in seconds; 0 while nobody says so."""
+        try:
+            return max((await self.metric("streamgauge_log_lag_seconds")).values(), default=0.0)
+        except httpx.HTTPError:
+            return 0.0
+
+    def rebalances(self, worker: str) -> int:
+        """How often the group has told this worker which partitions are its own."""
+        return self.logged(worker).count(" partitions kept=")
+
     async def answer(self, path: str, **parameters: object) -> Any:
         """What the API says. Raises LookupError on anything but 200."""
         chosen = httpx.QueryParams({name: str(value) for name, value in parameters.items()})

@@ -14,7 +14,7 @@ from flow.facts import ItemFact
 from service.redis_client import connect
 from tests.chaos.differences import Differences
 from tests.chaos.exported import compare_exported
-from tests.chaos.faults import GUESTS, WORKERS, Faults
+from tests.chaos.faults import GUESTS, MINUTES, WORKERS, Faults
 from tests.chaos.installation import RECEIVER, CaredFor
 from tests.chaos.load import DEFINITIONS, SHOP
 from tests.chaos.redises import RedisCluster, SingleRedis
@@ -29,8 +29,9 @@ from tests.servers.kafka import KafkaCluster
 class Round:
     """What is to happen: faults of these kinds under a load of `rate` facts a second, until so many facts were made.
 
-    `pace` stretches the faults that last some seconds, and the pauses between them. `afterwards`: when all is quiet and
-    compared, Redis is flushed once more, and what nobody sends anything to must heal by itself.
+    `pace` stretches the faults that last some seconds, and the pauses between them; `minutes` are the seconds of the
+    one that goes on for minutes. `afterwards`: when all is quiet and compared, Redis is flushed once more, and what
+    nobody sends anything to must heal by itself.
     """
 
     seed: int
@@ -39,11 +40,15 @@ class Round:
     rate: float
     pace: float = 1.0
     afterwards: bool = True
+    minutes: float = MINUTES
 
 
 @dataclass
 class Outcome:
-    """What became of a round. Counts of facts are of lines of the log."""
+    """What became of a round. Counts of facts are of lines of the log.
+
+    `changes` and `longest_lag` as of `Faults`; `rebalances`: how often the group decided anew, as one worker saw it.
+    """
 
     differences: list[str] = field(default_factory=list)
     compared: int = 0
@@ -53,6 +58,9 @@ class Outcome:
     distinct: int = 0
     repeated: int = 0
     given_up: int = 0
+    changes: int = 0
+    rebalances: int = 0
+    longest_lag: float = 0.0
     seconds: float = 0.0
 
 
@@ -66,7 +74,7 @@ async def play(what: Round, folder: Path, brokers: KafkaCluster, redis: SingleRe
         for role in (RECEIVER, *WORKERS):
             installation.join(role)
         await installation.is_up()
-        faults = Faults(installation, brokers, redis, what.seed, what.pace)
+        faults = Faults(installation, brokers, redis, what.seed, pace=what.pace, minutes=what.minutes)
         acknowledged = await _under_load(what, installation, faults, outcome)
         differences = Differences()
         truth, stories = await _compare(what, installation, acknowledged, differences, outcome)
@@ -93,7 +101,8 @@ async def _under_load(what: Round, installation: CaredFor, faults: Faults, outco
             for guest in GUESTS:
                 installation.leave(guest)
             senders.enough.set()
-    outcome.faults = faults.happened
+    outcome.faults, outcome.changes, outcome.longest_lag = faults.happened, faults.changes, faults.longest_lag
+    outcome.rebalances = max(installation.rebalances(worker) for worker in WORKERS)
     outcome.repeated, outcome.given_up = senders.acknowledged.repeated, senders.acknowledged.given_up
     return senders.acknowledged
 

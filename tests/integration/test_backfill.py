@@ -55,7 +55,7 @@ def command(tmp_path, gauge):
 
     def start(server, source, *arguments):
         variable = f"STREAMGAUGE_SOURCES__{source.upper()}__"
-        settings = {"XDG_CACHE_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1", f"{variable}API_URL": server.url}
+        settings = {"XDG_CACHE_HOME": str(tmp_path), f"{variable}API_URL": server.url}
         settings[f"{variable}API_TOKEN"] = f"{source}-token"
         if source == "jira":
             settings[f"{variable}API_USER"] = "robin@acme.example"

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from itertools import zip_longest
@@ -24,7 +26,7 @@ from flow.records import MOST_BYTES
 from service.command_line.composition import now
 from service.kafka_topics import LARGEST_LETTER
 from tests.integration.installation import Installation
-from tests.integration.kafka_installation import PATIENCE, KafkaInstallation
+from tests.integration.kafka_installation import PATIENCE, ROOT, KafkaInstallation
 from tests.integration.test_crash import DEFINITIONS, STATUSES, assert_equal_to_oracle, native
 from tests.integration.test_kafka_exactness import STREAM
 from tests.servers.kafka import KafkaCluster
@@ -304,6 +306,53 @@ async def test_every_format_comes_through_and_what_is_malformed_is_kept_whole_wi
     assert "records=19 facts=10 ignored=1 kept=10" in installation.logged("bridge-1")
 
 
+async def shown(installation: KafkaInstallation, outside: Outside, **wanted: float) -> bool:
+    """Whether /metrics comes to say so of the topic, all bridges together."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            metrics = {name: await installation.metric(f"streamgauge_bridge_{name}") for name in wanted}
+            if wanted == {name: sum(each.values()) for name, each in metrics.items() if each}:
+                assert all(f'topic="{outside.topic}"' in labels for each in metrics.values() for labels in each)
+                return True
+            await asyncio.sleep(0.1)
+
+
+async def test_metrics_say_what_was_read_and_refused_and_how_far_the_bridge_is_behind(
+    installation: KafkaInstallation, outside: Outside, redis: Redis
+) -> None:
+    await installation.serve()
+    await outside.put_facts(40)
+    for value in (b"{", b"{", b'{"subject": "item"}', None):
+        await outside.put(value, key="x")
+    await installation.start_bridge(1)
+    told = {"records_total": 44.0, "facts_total": 40.0, "ignored_records_total": 1.0, "refused_records_total": 3.0}
+    assert await shown(installation, outside, **told, lag_records=0, lag_seconds=0)
+    refused = await installation.metric("streamgauge_bridge_refused_records_total")
+    by_reason = {labels.split('reason="')[1].split('"')[0]: count for labels, count in refused.items()}
+    assert {reason: count for reason, count in by_reason.items() if count} == {"malformed_json": 2, "invalid_fact": 1}
+    code, said = await run_health_check(installation)
+    assert (code, said) == (0, "")
+    await redis.delete(keys.BRIDGE_METRICS)
+    await installation.kill_bridge(1)
+    await redis.delete(keys.BRIDGE_METRICS)
+    code, said = await run_health_check(installation)
+    assert code == 1
+    assert said.startswith("no bridge of ")
+
+
+async def run_health_check(installation: KafkaInstallation) -> tuple[int, str]:
+    """As the container does: the exit code, and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "service.health_check", "bridge"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=ROOT,
+        env=os.environ | installation.environment,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), PATIENCE)
+    return process.returncode or 0, said.decode()
+
+
 async def test_the_largest_record_is_kept_whole_and_a_larger_one_in_part_and_neither_stops_what_follows(
     installation: KafkaInstallation, outside: Outside
 ) -> None:
@@ -388,6 +437,7 @@ async def test_a_log_in_redis_that_is_away_for_a_while_is_waited_for(
             server.resume()
             await installation.until_logged("bridge-1", "going_on")
             await outside.until_read(group_of(outside))
+            assert await shown(installation, outside, records_total=3000, facts_total=3000, lag_records=0)
             server.pause()
             await outside.put_facts(200)
             await installation.until_logged("bridge-1", "(?s)going_on.*waiting reason=log_unavailable")

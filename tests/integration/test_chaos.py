@@ -24,9 +24,12 @@ SEED: Final = 20261122
 FACTS: Final = 2500
 RATE: Final = 400.0
 PACE: Final = 0.5
+MINUTES: Final = 10.0
+"""Here the rebalances that go on for minutes go on for seconds."""
+
 LEFT_TO_MAKE_CHAOS: Final = {"Kafka away for a minute", "Kafka killed"}
 LAST: Final = "flushed in quiet"
-ON_CLUSTER: Final = OF_CLUSTER
+ON_CLUSTER: Final = (*OF_CLUSTER, "rebalances for minutes")
 ON_ONE: Final = (*OF_ALL, *OF_SINGLE)
 
 
@@ -41,7 +44,7 @@ async def played(
 ) -> Outcome:
     """On one Redis it is flushed once more at the end."""
     on_one = isinstance(redis, SingleRedis)
-    what = Round(SEED, schedule(SEED, kinds, len(kinds)), FACTS, RATE, PACE, afterwards=on_one)
+    what = Round(SEED, schedule(SEED, kinds, len(kinds)), FACTS, RATE, PACE, on_one, MINUTES)
     outcome = await play(what, folder, brokers, redis)
     assert not outcome.differences, f"seed {SEED}:\n" + "\n".join(outcome.differences[:MOST_SHOWN])
     assert not outcome.ended, f"processes ended by themselves: {dict(outcome.ended)}"
@@ -64,7 +67,9 @@ async def test_whatever_happens_to_masters_of_a_cluster_all_that_can_be_read_is_
     tmp_path: Path, brokers: KafkaCluster
 ) -> None:
     with redis_cluster(tmp_path / "redis", SEED) as redis:
-        await played(ON_CLUSTER, tmp_path, brokers, redis)
+        outcome = await played(ON_CLUSTER, tmp_path, brokers, redis)
+    assert outcome.changes >= MINUTES / 3
+    assert outcome.rebalances >= outcome.changes / 2, "most of those who joined or left were never members"
 
 
 def test_every_kind_of_fault_is_played_here_or_in_make_chaos() -> None:

@@ -21,7 +21,7 @@ from service.command_line.composition import now
 from service.redis_client import connect
 from tests.integration.kafka_installation import KafkaInstallation
 from tests.integration.several_streams import STREAMS, TEXT, assert_all_equal_to_oracle, item_facts, native
-from tests.integration.two_processes import ENDED, running
+from tests.integration.two_processes import ENDED, TwoProcesses, running
 from tests.servers.kafka import KafkaCluster
 from tests.servers.valkey_cluster import Cluster
 
@@ -29,6 +29,7 @@ pytestmark = [pytest.mark.needs_server("valkey"), pytest.mark.timeout(180)]
 
 FACTS = 4_000
 RACERS = 40
+PARTITIONS = 2
 STATE = StateKeys("checkout", "1")
 
 
@@ -127,6 +128,7 @@ async def test_facts_become_the_state_that_the_oracle_computes_while_slots_move(
         posting = asyncio.create_task(gauge.post(facts[1000:]))
         for name in ("checkout", "@log-0", "search", "checkout"):
             await asyncio.to_thread(cluster.move_slot, keys.generation(name))
+            await asyncio.to_thread(cluster.move_slot_at_once, keys.generation(name))
         await posting
         await gauge.settled()
         await assert_all_equal_to_oracle(redis, facts)
@@ -137,6 +139,32 @@ async def test_facts_become_the_state_that_the_oracle_computes_while_slots_move(
         await gauge.settled()
         await assert_all_equal_to_oracle(redis, facts, rebuilt=True)
         assert gauge.stop() == ENDED
+
+
+async def test_while_a_slot_is_on_its_way_commits_wait_and_say_so_once_and_go_on_when_it_has_moved(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """The position is at its new place already, the timelines not yet: it must not be taken for "nothing read yet"."""
+    facts = item_facts(5, FACTS, now() - HOUR)
+    async with running(tmp_path, cluster.url) as gauge, aclosing(connect(cluster.url)) as redis:
+        await gauge.post(facts[:1000])
+        await gauge.settled()
+        with cluster.moving_slot(STATE.pointer) as target:
+            cluster.move_keys(target, *[STATE.position(number) for number in range(PARTITIONS)])
+            await gauge.post(facts[1000:])
+            async with asyncio.timeout(30):
+                while await waiting(gauge) < PARTITIONS:
+                    await asyncio.sleep(0.05)
+            assert (await gauge.readiness())["lag_facts"] > 0
+        await gauge.settled()
+        await assert_all_equal_to_oracle(redis, facts)
+        said = gauge.said("aggregate")
+        for number in range(PARTITIONS):
+            assert said.count(f"waiting partition={number} for=ConnectionError the cluster is changing") == 1
+            assert said.count(f"going_on partition={number}") == 1
+        async with asyncio.timeout(30):
+            while await waiting(gauge):
+                await asyncio.sleep(0.05)
 
 
 @pytest.mark.needs_server("kafka")
@@ -167,6 +195,12 @@ async def test_a_master_that_dies_under_load_takes_nothing_with_it(
         assert "waiting partition=" in gauge.logged("aggregate-1")
     finally:
         await gauge.close()
+
+
+async def waiting(gauge: TwoProcesses) -> float:
+    """How many partitions wait, as workers say it."""
+    lines = (await gauge.client.get("/metrics")).text.splitlines()
+    return sum(float(line.split()[1]) for line in lines if line.startswith("streamgauge_worker_waiting_partitions{"))
 
 
 async def post(gauge: KafkaInstallation, facts: list[ItemFact]) -> None:

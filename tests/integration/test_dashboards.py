@@ -22,6 +22,10 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
+from flow import keys
+from flow.bridge_metrics import BridgeMetrics, TopicMetrics, pack_bridge
+from flow.errors import Reason
+from flow.instants import MINUTE
 from tests.dashboards import Asked, as_promql, boards, queries_of
 from tests.integration.installation import Installation
 from tests.servers import prometheus
@@ -101,6 +105,14 @@ class Watched:
         signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
         headers = {"Content-Type": "application/json", "X-GitHub-Event": "issues", "X-Hub-Signature-256": signature}
         await self.installation.client.post("/webhooks/github", content=body, headers=headers)
+
+    async def bridge(self, records: int, refused: int) -> None:
+        """What a bridge that reads a topic tells of itself."""
+        now = time.time_ns() // 1_000_000
+        topic = TopicMetrics(records=records, refused={Reason.INVALID_FACT.value: refused})
+        told = BridgeMetrics(at=now + 10 * MINUTE, started_at=now, topics={"tickets": topic})  # it is not silent soon
+        async with self.installation.redis() as redis:
+            await redis.hset(keys.BRIDGE_METRICS, "bridge-1", pack_bridge(told))
 
     async def ask(self, query: str) -> list[tuple[dict[str, str], float]]:
         """What Prometheus has now."""
@@ -211,10 +223,13 @@ async def tell(watched: Watched) -> None:
     await watched.webhook(1)
     await watched.webhook(2, secret="wrong")
     await watched.post(*first())
+    await watched.bridge(records=1, refused=0)
     await watched.installation.settled()
+    await watched.until("count(streamgauge_bridge_records_total == 1) == 2")
     await watched.until('count(flow_stage_arrivals_total{stream="checkout",stage="review"} == 5) == 2')
     await watched.until("sum(count_over_time(streamgauge_webhook_rejections_total[1m])) > 6")
     facts = then()
+    await watched.bridge(records=5, refused=2)
     await watched.post(*facts)
     await watched.post(facts[10])
     await watched.webhook(3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -21,9 +20,10 @@ from tests.integration.gauges import child_environment
 from tests.integration.installation import free_port
 from tests.integration.processes import ROOT, runs
 
-pytestmark = [pytest.mark.needs_server("valkey"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.needs_server("valkey"), pytest.mark.timeout(400)]
 
 PATIENCE = 90.0
+HISTORY_IS_IN = 240.0
 
 
 class Running:
@@ -87,28 +87,31 @@ def left_behind(folder: Path, family: set[int]) -> list[object]:
     return [*(folder / "tmp").iterdir(), *filter(runs, family)]
 
 
-def test_it_shows_live_numbers_prints_a_curl_that_works_and_leaves_nothing_behind(tmp_path):
+def test_it_shows_a_bottleneck_that_the_detector_found_and_leaves_nothing_behind(tmp_path):
     port = free_port()
-    with running_demo(tmp_path, "--port", str(port)) as demo:
+    with (
+        running_demo(tmp_path, "--port", str(port)) as demo,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}") as asking,
+    ):
         said = demo.wait_for("%C/A")
-        assert f"http://127.0.0.1:{port}" in said
+        assert f"http://127.0.0.1:{port}/" in said
         [command] = re.findall(r"^curl -s '(http\S+)'$", said, re.MULTILINE)
-        first = httpx.get(command).json()
-        assert first["stream"] == "product"
-        assert first["throughput"] > 100
-        assert first["stages"][0]["stage"] == "request"
-        row = next(line.split() for line in said.splitlines() if line.strip().startswith("review"))
-        assert re.fullmatch(r"\d+/6", row[2])
-        wait_until_more_is_done(command, first)
-        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-        sources = set(re.findall(r'streamgauge_facts_total\{source="([^"]+)"\}', metrics))
+        assert asking.get(command).json()["stages"][0]["stage"] == "request"
+        until(lambda: webhooks_of(asking.get("/metrics").text) > 0, demo)
+        [found] = until(lambda: raised(asking.get("/v1/bottlenecks").json()), demo)
+        assert (found["stream"], found["stage"], found["cause"]) == ("product", "review", "slowdown")
+        assert found["constrains"]
+        status = asking.get(command).json()
+        assert status["throughput"] > 100
+        assert {status["targets"][name]["met"] for name in ("wip", "cycle_time_p85", "value_per_week")} <= {True, False}
+        assert asking.get("/v1/streams/product/forecast").json()["how_many"]["p95"] > 1000
+        assert asking.get("/v1/streams/product/stages/release/wsjf").json()["ranked"] > 0
+        sources = set(re.findall(r'streamgauge_facts_total\{source="([^"]+)"\}', asking.get("/metrics").text))
         assert {"github", "other"} <= sources
-        webhooks = re.search(r'streamgauge_webhook_requests_total\{source="github"\} (\S+)', metrics)
-        assert webhooks
-        assert float(webhooks[1]) > 0
-        assert httpx.get(f"http://127.0.0.1:{port}/v1/dead-letters").json()["counts"] == []
-        deliveries = httpx.get(f"http://127.0.0.1:{port}/v1/deliveries", params={"window": "1h"}).text
-        assert "acme/shop" in deliveries
+        assert asking.get("/v1/dead-letters").json()["counts"] == []
+        lanes = asking.get("/v1/deliveries", params={"window": "7d"}).json()["lanes"]
+        assert {lane["service"] for lane in lanes} == {"acme/shop", "acme/payments", "acme/search", "acme/platform"}
+        assert re.search(r"review +active +\d+/40", demo.said())
         family = demo.family()
         assert len(family) >= 4
         os.kill(demo.process.pid, signal.SIGINT)
@@ -117,20 +120,24 @@ def test_it_shows_live_numbers_prints_a_curl_that_works_and_leaves_nothing_behin
     assert left_behind(tmp_path, family) == []
 
 
-def wait_until_more_is_done(command, first):
-    """Live: signed webhooks and facts go on coming in."""
-    deadline = time.monotonic() + PATIENCE
+def until(find, demo):
+    """What it finds, once that is something."""
+    deadline = time.monotonic() + HISTORY_IS_IN
+    while not (found := find()):
+        assert demo.process.poll() is None, demo.said()
+        assert time.monotonic() < deadline, demo.said()
+        time.sleep(0.5)
+    return found
 
-    def arrivals(status):
-        return sum(entry["arrivals"] for entry in status["stages"])
 
-    seen = {json.dumps([entry["wip"] for entry in first["stages"]])}
-    while len(seen) < 4:
-        assert time.monotonic() < deadline, "the figures stand still"
-        time.sleep(0.2)
-        status = httpx.get(command).json()
-        assert arrivals(status) > 0
-        seen.add(json.dumps([entry["wip"] for entry in status["stages"]]))
+def webhooks_of(metrics):
+    """Signed webhooks, which go on coming in once the history is posted."""
+    found = re.search(r'streamgauge_webhook_requests_total\{source="github"\} (\S+)', metrics)
+    return float(found[1]) if found else 0.0
+
+
+def raised(answer):
+    return [entry for entry in answer["bottlenecks"] if entry["raised"]]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")

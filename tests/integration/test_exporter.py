@@ -97,7 +97,7 @@ class Scene:
 
     async def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         await self.snapshots.turn()
-        families = text_string_to_metric_families((await self.exporter.page(False, False)).decode())
+        families = text_string_to_metric_families(self.exporter.render(False).decode())
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in families
@@ -292,6 +292,21 @@ async def test_when_many_windows_are_due_the_longest_unread_come_first(redis: Re
         turns.append([name for name, spans in scene.reader.reads if spans])
     names = list(streams)
     assert turns == [names[:MOST_WINDOWS], names[MOST_WINDOWS:], []]
+
+
+async def test_streams_are_read_though_they_are_more_than_are_asked_for_at_once(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.exporter_readings._AT_ONCE", 2)
+    names = ("a", "b", "c", "web", "z")
+    scene = Scene(redis, Definitions({name: replace(STREAM, name=name) for name in names}))
+    await scene.write(moved("A-1", NOW - HOUR, "Doing"))
+    found = await scene.samples()
+    wip = [found["flow_stage_wip", frozenset({("stream", name), ("stage", "develop")})] for name in names]
+    assert wip == [0, 0, 0, 1, 0]
+    await scene.write(moved("A-2", NOW - HOUR, "Doing"))
+    assert await scene.value("flow_stage_wip", stream="web", stage="develop") == 2
+    assert await scene.value("streamgauge_facts_total", source="jira") == 2
 
 
 async def test_items_grow_past_their_expectation_without_any_fact(scene: Scene) -> None:

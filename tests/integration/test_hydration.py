@@ -57,7 +57,6 @@ def test_columns_are_read_from_the_provider_which_never_delays_the_answer():
             "STREAMGAUGE_SOURCES__GITHUB__SECRET": SECRET,
             "STREAMGAUGE_SOURCES__GITHUB__API_TOKEN": "github-token",
             "STREAMGAUGE_SOURCES__GITHUB__API_URL": server.url,
-            "NO_PROXY": "127.0.0.1",
         }
         with running_gauge(STREAMS, settings) as gauge, gauge.client() as client:
             server.faults += [Reply(hang=True), Reply({}, 502), Reply({}, 403, {"Retry-After": "1"})]

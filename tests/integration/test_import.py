@@ -118,7 +118,7 @@ def test_bad_rows_are_all_named_and_nothing_is_sent_unless_they_are_to_be_skippe
     assert counts(gauge, ago(199))["intake"][1] == 0
     done = run(path, "--url", gauge.url, *OPTIONS, "--skip-bad")
     assert done.returncode == 0, done.stderr
-    assert "1 facts are in the log, 2 left out" in done.stderr
+    assert "1 fact is in the log, 2 left out" in done.stderr
     assert counts(gauge, ago(199))["intake"][1] == 1
 
 

@@ -164,7 +164,10 @@ def create_topics(installation: KafkaInstallation, *words: str) -> subprocess.Co
 
 @pytest.mark.needs_server("kafka")
 async def test_the_command_creates_the_topics_once(installation: KafkaInstallation) -> None:
-    words = ("--replication", "1", "--min-in-sync", "1", "--letters-retention", "90d")
+    impossible = create_topics(installation, "--replication", "1", "--min-in-sync", "2")
+    assert (impossible.returncode, impossible.stdout) == (1, "")
+    assert "--min-in-sync 2: write 1 to 1, the number of copies" in impossible.stderr
+    words = ("--replication", "1", "--letters-retention", "90d")
     first, second = create_topics(installation, *words), create_topics(installation, *words)
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
     assert f"{installation.kafka.facts_topic}: created" in first.stdout

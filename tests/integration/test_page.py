@@ -139,6 +139,92 @@ def test_deliveries_are_shown_lane_by_lane(browser, poster):
     assert cells[:4] == ["shop", "production", str(lane["deployments"]), f"{lane['deployment_frequency']:.1g}"]
 
 
+def test_the_forecast_is_the_one_that_the_api_answers_to_the_same_question(browser, poster):
+    browser.until(lambda: browser.texts("#forecast tbody tr"))
+    said = poster.get("/v1/streams/checkout/forecast", trials=2000)
+    [done_by, how_many] = rows(browser, "#forecast")
+    assert done_by[0] == f"All {said['when']['items']} in progress, done by"
+    assert [int(text) for text in how_many[1:]] == [said["how_many"][name] for name in ("p50", "p85", "p95")]
+    assert str(said["history"]["items"]) in browser.text("#forecast .note:last-child")
+    browser.driver.find_element("id", "forecast-items").send_keys("20", Keys.TAB)
+    browser.until(lambda: rows(browser, "#forecast")[0][0] == "20 items, done by")
+    said = poster.get("/v1/streams/checkout/forecast", trials=2000, items=20)["when"]
+    shown = [int(text.split()[0]) for text in rows(browser, "#forecast")[0][1:]]
+    assert shown == [int(said[name]["date"][-2:]) for name in ("p50", "p85", "p95")]
+    browser.run("arguments[0].value = '-5'", browser.driver.find_element("id", "forecast-items"))
+    browser.run("document.getElementById('forecast-items').dispatchEvent(new Event('change', { bubbles: true }))")
+    browser.until(lambda: "can't be foreseen" in browser.text("#forecast .notice"))
+
+
+def test_a_forecast_is_never_shown_under_the_name_of_another_stream(browser):
+    browser.until(lambda: browser.shows("#forecast table"))
+    browser.run(
+        """
+        const picker = document.getElementById('stream');
+        picker.value = 'team-001';
+        picker.dispatchEvent(new Event('change', { bubbles: true }));
+        """
+    )
+    browser.until(lambda: browser.text("#title") == "team-001" or browser.shows("#empty"))
+    browser.until(lambda: "nothing was finished" in browser.text("#forecast .warnings").lower())
+    assert not browser.shows("#forecast table")
+
+
+def rows(browser: Browser, panel: str) -> list[list[str]]:
+    """The cells of the table in a panel, row by row."""
+    found: list[list[str]] = browser.run(
+        """
+        const rows = [...document.querySelectorAll(`${arguments[0]} tbody tr`)];
+        return rows.map((row) => [...row.cells].map((cell) => cell.innerText));
+        """,
+        panel,
+    )
+    return found
+
+
+def test_measures_and_value_are_those_of_the_api(browser, poster):
+    browser.until(lambda: len(rows(browser, "#measures")) > 10)
+    said = poster.get("/v1/streams/checkout/measures", window="30d")
+    shown = {cells[0].split("\n")[0]: cells[1:] for cells in rows(browser, "#measures")}
+    assert shown["Flow load"][0] == str(said["load"])
+    assert shown["Flow velocity"][0] == f"{round(said['velocity']['per_week'], 1):g} a week"
+    assert shown["Flow predictability"][0] == "not planned"
+    assert shown["Flow efficiency"][1] == f"40%: {'met' if said['targets']['flow_efficiency']['met'] else 'missed'}"
+    assert shown["Flow time, 85%"][1].startswith("10d: ")
+    browser.run("document.querySelector('#value details').open = true")
+    browser.until(lambda: rows(browser, "#value"))
+    steps = [(int(items), float(value)) for _, items, value in rows(browser, "#value")]
+    assert sum(items for items, _ in steps) == said["velocity"]["items"]
+    assert sum(value for _, value in steps) == said["value"]["delivered"]
+
+
+def test_a_queue_is_shown_in_wsjf_order(browser, poster):
+    known = {"value": 8, "criticality": 1, "risk_reduction": 1}
+    sizes = {"NEXT-1": 5, "NEXT-2": 1, "NEXT-3": 2}
+    poster.post(*(poster.fact(item=item, status="To Do", size=size, **known) for item, size in sizes.items()))
+    poster.post(poster.fact(item="NEXT-4", status="To Do", **known))
+    browser.until(lambda: len(rows(browser, "#queues")) == 4)
+    said = poster.get("/v1/streams/checkout/stages/backlog/wsjf")["items"]
+    shown = rows(browser, "#queues")
+    assert [cells[0].split()[0] for cells in shown] == [entry["item"] for entry in said]
+    assert [cells[1] for cells in shown] == ["10", "5", "2", "no size"]
+    browser.driver.find_element("css selector", "#queues tbody button").click()
+    browser.until(lambda: browser.text("#item-title") == "NEXT-2")
+    browser.press(Keys.ESCAPE)
+    poster.post(*(poster.fact(item=f"NEXT-{number}", deleted=True) for number in range(1, 5)))
+    browser.until(lambda: not browser.shows("#queues tbody tr"))
+
+
+def test_a_finished_item_is_opened_without_a_pointer(browser):
+    browser.run("document.querySelector('#cycle-times details').open = true")
+    browser.until(lambda: rows(browser, "#cycle-times"))
+    browser.run("document.querySelector('#cycle-times tbody button').focus()")
+    first = browser.run("return document.activeElement.innerText")
+    browser.press(Keys.ENTER)
+    browser.until(lambda: browser.text("#item-title") == first)
+    browser.press(Keys.ESCAPE)
+
+
 def test_what_a_tracker_sends_is_text_and_never_markup(browser):
     assert any(HOSTILE in text for text in browser.texts("#items tbody tr") + shown_titles(browser))
     assert "owned" not in browser.driver.title
@@ -210,15 +296,7 @@ def storm(browser: Browser, poster: Poster, items: list[str], seconds: float = 4
         poster.post(*(poster.fact(project=project, item=f"{project}-1", status=status) for project in others))
         number += 3
         time.sleep(max(0.0, 0.1 - (time.monotonic() - began)))
-    return min(held(browser) for _ in range(8))  # a frame that is being drawn holds the one before
-
-
-def held(browser: Browser) -> tuple[int, int, int]:
-    """What the page holds: bytes of its heap, nodes, listeners."""
-    browser.command("HeapProfiler.collectGarbage")
-    browser.command("Performance.enable")
-    metrics = {entry["name"]: entry["value"] for entry in browser.command("Performance.getMetrics")["metrics"]}
-    return metrics["JSHeapUsedSize"], metrics["Nodes"], metrics["JSEventListeners"]
+    return min(browser.held() for _ in range(8))  # a frame that is being drawn holds the one before
 
 
 # --- choosing --------------------------------------------------------------------------------------------------------
@@ -386,7 +464,7 @@ def test_a_lost_connection_is_said_and_mends_itself(window, place):
     browser.until(lambda: "No connection since" in browser.text("#notices"))
     assert figures(browser) == before
     assert browser.text("#connection") == "Connection lost"
-    browser.until(lambda: browser.text("#notices") == "" and browser.text("#connection").startswith("Live"))
+    browser.until(lambda: browser.text("#notices") == "" and browser.text("#connection").startswith("Live"), 60)
     poster.post(poster.fact(item="AGAIN-1", status="In Review"))
     browser.until(lambda: figures(browser)["In progress"] == str(int(before["In progress"]) + 1))
 

@@ -76,7 +76,6 @@ async def test_lanes_are_read_by_name_and_quiet_ones_too(world):
     assert {name: counts[SUCCEEDED] for name, counts in (await reader.lane_totals()).items()} == {shop: 3, mail: 1}
     counted = await reader.lane_window(window_ending(NOW, 7 * DAY, NOW, Retention()), [shop, mail])
     assert (counted[shop][SUCCEEDED], counted[mail]) == (3, {})
-    assert await reader.lane_monitor() == {"facts|acme": 8}
 
 
 async def test_readers_follow_the_pointer_to_another_generation(world):

@@ -89,6 +89,13 @@ def test_a_window_is_as_fine_as_its_length_asks_for_and_as_is_still_kept(at, len
         assert -(-at // size) * size - -(-length // size) * size < now - retention.of(Grain(finer))
 
 
+def test_a_window_is_fine_down_to_the_last_instant_that_is_kept_and_coarser_from_a_cell_before_it() -> None:
+    now, retention = BASE // DAY * DAY, Retention()
+    last = now - retention.minutes + DAY
+    assert window_ending(last, DAY, now, retention) == Window(last - DAY, last, Grain.MINUTE)
+    assert window_ending(last - MINUTE, DAY, now, retention) == Window(last - DAY, last, Grain.HOUR)
+
+
 @given(STREAMS, st.data())
 def test_any_window_sums_up_to_what_the_oracle_counts_in_it(stream, data) -> None:
     facts = data.draw(timelines())

@@ -97,6 +97,13 @@ class Browser:
         sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
         return [params["request"]["url"] for params in sent]
 
+    def held(self) -> tuple[int, int, int]:
+        """What the page holds after a collection of its garbage: bytes of its heap, nodes, listeners."""
+        self.command("HeapProfiler.collectGarbage")
+        self.command("Performance.enable")
+        metrics = {entry["name"]: entry["value"] for entry in self.command("Performance.getMetrics")["metrics"]}
+        return metrics["JSHeapUsedSize"], metrics["Nodes"], metrics["JSEventListeners"]
+
     def picture(self, path: Path, *, whole: bool = False) -> None:
         """A picture of what can be seen, or of the whole page."""
         answer = self.command("Page.captureScreenshot", format="png", captureBeyondViewport=whole)

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from logging import CRITICAL, getLogger
@@ -186,13 +186,16 @@ class KafkaCluster:
 
 
 @contextlib.contextmanager
-def running_kafka(brokers: int = 1) -> Iterator[KafkaCluster]:
+def running_kafka(
+    brokers: int = 1, settings: Mapping[str, object] | None = None, formatting: Sequence[str] = ()
+) -> Iterator[KafkaCluster]:
     """A cluster of so many Apache Kafka brokers, each also a controller, on empty storage in a temporary folder.
 
-    Of three, any one may be away: topics are then written by the other two.
+    Of three, any one may be away: topics are then written by the other two. `settings` of brokers come on top; with
+    `more.listeners` they listen there too. `formatting` are more words for the tool that formats their storage.
     """
     with tempfile.TemporaryDirectory(prefix="sg-kafka-") as folder:
-        cluster = KafkaCluster(_apache_brokers(Path(folder), brokers), "Apache Kafka")
+        cluster = KafkaCluster(_apache_brokers(Path(folder), brokers, settings or {}, formatting), "Apache Kafka")
         with _started(cluster):
             yield cluster
 
@@ -236,7 +239,9 @@ def free_ports(count: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _apache_brokers(folder: Path, count: int) -> list[Broker]:
+def _apache_brokers(
+    folder: Path, count: int, settings: Mapping[str, object], more_words: Sequence[str]
+) -> list[Broker]:
     ports = free_ports(2 * count)
     voters = ",".join(f"{number}@127.0.0.1:{ports[count + number - 1]}" for number in range(1, count + 1))
     logging = folder / "log4j2.xml"
@@ -245,9 +250,11 @@ def _apache_brokers(folder: Path, count: int) -> list[Broker]:
     for number in range(1, count + 1):
         port, controller = ports[number - 1], ports[count + number - 1]
         properties = folder / f"{number}.properties"
-        properties.write_text(_properties(folder, number, count, (port, controller), voters))
+        found = {**_properties(folder, number, count, (port, controller), voters), **settings}
+        found["listeners"] = f"{found['listeners']},{found.pop('more.listeners', '')}".rstrip(",")
+        properties.write_text("".join(f"{name}={value}\n" for name, value in found.items()))
         java = ["java", *_JAVA, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{LIBS}/*"]
-        formatting.append(_format(java, properties))
+        formatting.append(_format(java, properties, more_words))
         command = [*java, "kafka.Kafka", str(properties)]
         brokers.append(Broker(number, port, command, folder / f"{number}.log"))
     for process in formatting:
@@ -257,16 +264,17 @@ def _apache_brokers(folder: Path, count: int) -> list[Broker]:
     return brokers
 
 
-def _format(java: Sequence[str], properties: Path) -> subprocess.Popen[str]:
+def _format(java: Sequence[str], properties: Path, more_words: Sequence[str]) -> subprocess.Popen[str]:
     words = [*java, "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties)]
+    words += more_words
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment())
 
 
-def _properties(folder: Path, number: int, count: int, ports: tuple[int, int], voters: str) -> str:
+def _properties(folder: Path, number: int, count: int, ports: tuple[int, int], voters: str) -> dict[str, object]:
     port, controller = ports
     copies = min(count, 3)
     in_sync = max(1, copies - 1)
-    settings: dict[str, object] = {
+    return {
         "process.roles": "broker,controller",
         "node.id": number,
         "controller.quorum.voters": voters,
@@ -291,7 +299,6 @@ def _properties(folder: Path, number: int, count: int, ports: tuple[int, int], v
         "group.initial.rebalance.delay.ms": 0,
         "group.min.session.timeout.ms": 500,
     }
-    return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 def _environment() -> dict[str, str]:

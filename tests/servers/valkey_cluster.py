@@ -95,11 +95,23 @@ class Cluster:
         with self.moving_slot(key) as target:
             return target
 
+    def move_slot_at_once(self, key: str) -> Server:
+        """Move the slot of this key as Valkey 9 does it: in one step, when the other master has all. Returns that."""
+        slot, (source, target) = key_slot(key.encode()), self._ends_of_move(key)
+        with source.client() as old, target.client() as new:
+            to = ("NODE", new.execute_command("CLUSTER MYID"))
+            old.execute_command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, *to)
+        until(lambda: self.master_of(key) is target, self.said)
+        return target
+
+    def _ends_of_move(self, key: str) -> tuple[Server, Server]:
+        source = self.master_of(key)
+        return source, next(node for node in self.nodes if node.port != source.port and _is_master(node))
+
     @contextmanager
     def moving_slot(self, key: str) -> Iterator[Server]:
         """While the context is open the slot of this key is on its way: its keys follow at the end."""
-        slot, source = key_slot(key.encode()), self.master_of(key)
-        target = next(node for node in self.nodes if node.port != source.port and _is_master(node))
+        slot, (source, target) = key_slot(key.encode()), self._ends_of_move(key)
         with source.client() as old, target.client() as new:
             old_id, new_id = old.execute_command("CLUSTER MYID"), new.execute_command("CLUSTER MYID")
             new.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", old_id)

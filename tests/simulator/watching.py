@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
+from flow.bottlenecks.follow import learned_at_once
 from flow.bottlenecks.history import StreamHour
 from flow.bottlenecks.stream_watch import Detector, StreamWatch
 from flow.bottlenecks.verdict import Live, Verdict, verdicts
@@ -45,14 +46,19 @@ def simulated(case: Case, seed: int, first_day: float = 0.0) -> list[StreamHour]
 def watch(
     case: Case, hours: list[StreamHour], stream: Stream | None = None, *, first_after: float = FOREVER
 ) -> Watched:
-    """Let the detector see a run, hour by hour, until an alarm begins after day `first_after`."""
+    """Let the detector see a run, hour by hour, until an alarm begins after day `first_after`.
+
+    As in service, nothing is said before a whole baseline is there, and an alarm that stands then is said then.
+    """
     detector = Detector(stream or definition(case))
-    learned = sum(hour.end <= hours[0].start + detector.stream.baseline for hour in hours)
+    learned = sum(hour.end <= hours[0].start + learned_at_once(detector) for hour in hours)
     state = detector.learn(hours[:learned])
     found = Watched(hours, watch=state)
     began: float | None = None
     for hour in hours[learned:]:
         detector.step(state, hour)
+        if hour.end < hours[0].start + detector.stream.baseline:
+            continue
         raised = any(stage.raised for stage in state.stages)
         if raised and began is None:
             began = working_day(case, hour.end)

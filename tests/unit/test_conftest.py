@@ -35,7 +35,7 @@ def run_suite(folder: Path, modules: Mapping[str, str], **environment: str) -> s
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder)]
     return subprocess.run(
         [*command, "--continue-on-collection-errors", "-p", "no:cacheprovider", "-p", "no:schemathesis", str(folder)],
-        env=inherited | environment, cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        env=inherited | environment, cwd=folder, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
 
 

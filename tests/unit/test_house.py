@@ -199,6 +199,15 @@ def test_the_examples_in_docstrings_hold(path: Path) -> None:
     assert (outcome.failed, outcome.attempted > 0) == (0, True)
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *named(sorted((ROOT / "docs").rglob("*.md")))])
+def test_every_file_that_a_page_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text()
+    named_files = re.findall(rf"`((?:{'|'.join((*PACKAGES, 'tests', 'grafana', 'docs'))})/[\w./-]*)`", text)
+    linked = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in link]
+    places = [*(ROOT / name for name in named_files), *((ROOT / page).parent / link for link in linked)]
+    assert [str(place) for place in places if not place.exists()] == []
+
+
 def test_make_help_lists_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)

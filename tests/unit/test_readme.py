@@ -82,7 +82,7 @@ def test_the_first_things_that_one_does_are_there():
 def test_the_stream_definitions_of_the_readme_and_of_the_demo_are_right():
     [example] = re.findall(r"<!-- example: streams.yaml -->\n```yaml\n(.*?)```", README, re.DOTALL)
     assert list(read_definitions(example).streams) == ["checkout"]
-    assert list(read_definitions(definitions()).streams) == ["product"]
+    assert list(read_definitions(definitions()).streams) == ["product", "platform"]
 
 
 def test_no_link_leads_nowhere():

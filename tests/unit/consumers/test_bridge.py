@@ -106,7 +106,7 @@ async def test_offsets_are_committed_once_facts_and_letters_are_durable():
     assert topics.done == [("finished", 4)]
     assert log.appended == [["1", "2"]]
     assert log.kept == [("facts", Reason.MALFORMED_JSON, b"{")]
-    passed = bridge.passed["theirs"]
+    passed = bridge.metrics.topics["theirs"]
     assert (passed.records, passed.facts, passed.ignored, passed.kept) == (4, 2, 1, 1)
 
 

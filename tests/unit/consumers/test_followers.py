@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -109,3 +110,45 @@ async def test_hold_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch, capl
         work.gate.leave()
 
     await with_followers(test)
+
+
+@pytest.mark.parametrize("swallowed", [1, 2])
+async def test_a_follower_that_missed_that_it_must_end_holds_up_neither_the_gate_nor_the_partitions(
+    swallowed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Redis client may swallow a cancellation; the follower then comes to a gate that opens after its own end."""
+    monkeypatch.setattr(followers_module, "_AGAIN_AFTER", 0.01)
+    gate = Gate()
+    ended = []
+
+    async def follow(number: int) -> None:
+        for _ in range(swallowed):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+        try:
+            await gate.enter()
+        finally:
+            ended.append(number)
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        followers = Followers(group, gate, follow)
+        await followers.own([0])
+        await turns()
+        await followers.hold()
+        await followers.own([])
+    assert ended == [0]
+
+
+async def test_who_was_told_to_end_does_not_wait_at_the_gate() -> None:
+    gate = Gate()
+
+    async def follow() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await gate.enter()
+
+    following = asyncio.create_task(follow())
+    await turns()
+    following.cancel()
+    await asyncio.wait({following}, timeout=5)
+    assert following.cancelled()

@@ -162,7 +162,7 @@ def test_the_settings_of_our_processes_are_settings(setup, name, prepared):
             environment[variable] = str(prepared / files[value])
     settings = Settings.load(environment)
     assert (settings.kafka.bootstrap_servers is not None) == ("kafka" in setup["services"] and name != "demo")
-    assert set(settings.token_hashes()) == ({"admin", "demo", "prometheus"} if name == "serve" else set())
+    assert set(settings.api.tokens) == ({"admin", "demo", "prometheus"} if name == "serve" else set())
 
 
 def test_preparing_makes_every_secret_and_keeps_what_is_there(prepared):
@@ -181,7 +181,7 @@ def test_preparing_makes_every_secret_and_keeps_what_is_there(prepared):
 def test_a_token_file_of_ones_own_is_let_in(prepared):
     (prepared / "secrets" / "ada-token").write_text("pretend-token\n")
     subprocess.run(["sh", "prepare.sh"], cwd=prepared, check=True, capture_output=True, timeout=30)
-    hashes = Settings.load({"STREAMGAUGE_API__TOKENS_FILE": str(prepared / "secrets" / "api-tokens")}).token_hashes()
+    hashes = Settings.load({"STREAMGAUGE_API__TOKENS_FILE": str(prepared / "secrets" / "api-tokens")}).api.tokens
     assert hashes["ada"] == sha256(b"pretend-token").hexdigest()
     (prepared / "secrets" / "ada-token").unlink()
 

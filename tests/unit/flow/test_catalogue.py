@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 
 ALLOWED_LABELS = {
     "stream", "stage", "item_type", "service", "environment", "window", "quantile", "cause", "outcome", "source",
-    "reason", "partition", "worker", "version", "route", "method", "status",
+    "reason", "partition", "worker", "version", "route", "method", "status", "bridge", "topic",
 }  # fmt: skip
 
 STAGE, TYPE, LANE = "stream stage", "stream item_type", "service environment"

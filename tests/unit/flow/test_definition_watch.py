@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from flow.bottlenecks.business_time import BusinessCalendar
@@ -21,7 +23,7 @@ streams:
 
 
 def read(line: str) -> Stream:
-    return read_definitions(f"{FILE}    {line}\n").streams["web"]
+    return read_definitions(f"{FILE}    {line}\n", zones=ZoneInfo).streams["web"]
 
 
 def problem(line: str) -> str:
@@ -42,7 +44,15 @@ def test_a_whole_calendar_is_read() -> None:
     stream = read(
         "calendar: {days: [mon, tue, fri], hours: 09:00-17:30, zone: Europe/Berlin, holidays: [2026-12-25, 2026-01-01]}"
     )
-    assert stream.calendar == BusinessCalendar((0, 1, 4), ((540, 1050),), "Europe/Berlin", ("2026-01-01", "2026-12-25"))
+    holidays = ("2026-01-01", "2026-12-25")
+    assert stream.calendar == BusinessCalendar((0, 1, 4), ((540, 1050),), ZoneInfo("Europe/Berlin"), holidays)
+
+
+def test_without_time_zones_at_hand_only_utc_is_known() -> None:
+    line = "    calendar: {{zone: {}}}\n"
+    assert read_definitions(FILE + line.format("UTC")).streams["web"].calendar == BusinessCalendar()
+    with pytest.raises(DefinitionError, match="is not a time zone"):
+        read_definitions(FILE + line.format("Europe/Berlin"))
 
 
 def test_hours_may_have_a_break_and_a_night() -> None:

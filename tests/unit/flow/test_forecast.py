@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flow.bottlenecks.business_time import BusinessCalendar
-from flow.forecast import CHANCES, HORIZON, History, days_until, history_of, is_open, items_within, open_days_ahead
+from flow.forecast import (
+    CHANCES,
+    HORIZON,
+    SLICE,
+    History,
+    days_until,
+    history_of,
+    is_open,
+    items_within,
+    open_days_ahead,
+)
 from flow.instants import DAY
 
 TRIALS = 2000
 NOISE = 5 * (0.25 / TRIALS) ** 0.5
 """Five standard deviations of a share of the trials."""
 MONDAY = 20_773 * DAY
-WORKING_WEEK = BusinessCalendar(days=(0, 1, 2, 3, 4), spans=((9 * 60, 17 * 60),), zone="Europe/Berlin")
+WORKING_WEEK = BusinessCalendar(days=(0, 1, 2, 3, 4), spans=((9 * 60, 17 * 60),), zone=ZoneInfo("Europe/Berlin"))
 
 COUNTS = st.lists(st.integers(0, 6), min_size=1, max_size=20).map(tuple)
 
@@ -112,12 +124,26 @@ def test_closed_days_are_drawn_from_closed_days_only():
 @pytest.mark.parametrize(("day", "is_it"), [(0, True), (4, True), (5, False), (6, False), (7, True)])
 def test_a_day_is_open_when_half_of_a_working_day_falls_into_it(day, is_it):
     assert is_open(WORKING_WEEK, MONDAY + day * DAY) is is_it
-    whole_days = BusinessCalendar(days=(0, 1, 2, 3, 4), zone="Europe/Berlin")
+    whole_days = BusinessCalendar(days=(0, 1, 2, 3, 4), zone=ZoneInfo("Europe/Berlin"))
     assert is_open(whole_days, MONDAY + day * DAY) is is_it
     assert is_open(None, MONDAY + day * DAY)
+
+
+def test_exactly_half_of_a_working_day_is_enough():
+    mondays_half_a_day_ahead_of_utc = BusinessCalendar(days=(0,), zone=ZoneInfo("Etc/GMT-12"))
+    opened = [is_open(mondays_half_a_day_ahead_of_utc, MONDAY + day * DAY) for day in (-2, -1, 0, 1)]
+    assert opened == [False, True, True, False]
 
 
 def test_history_is_sorted_by_the_calendar_and_a_day_never_counts_less_than_nothing():
     found = history_of([3, 1, -1, 0, 2, 1, 0], MONDAY, WORKING_WEEK)
     assert found == History((3, 1, 0, 0, 2), (1, 0))
     assert open_days_ahead(WORKING_WEEK, MONDAY + 4 * DAY, 4) == (True, False, False, True)
+
+
+@pytest.mark.parametrize("count", [days_until, items_within])
+def test_it_pauses_often_and_says_the_same(count):
+    pauses = []
+    question = (History((0, 1, 3)), (True,) * 300, *((500,) if count is days_until else ()), 1_000, 3)
+    assert count(*question, pause=lambda: pauses.append(1)) == count(*question)
+    assert len(pauses) >= 1_000 * 100 // SLICE

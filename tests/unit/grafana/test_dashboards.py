@@ -147,6 +147,7 @@ def test_every_metric_about_work_and_deliveries_is_on_some_board() -> None:
         "flow_stream_info",  # for roll-ups over streams: these boards are about one
         "flow_cycle_time_seconds",  # the windows say the same, late facts included
         "flow_stage_queue_depth",  # WIP, of a stage that is a queue; its history is on the board
+        "flow_stage_sle_ratio",  # the rules about ageing read it, and the boards read those
     }
 
 

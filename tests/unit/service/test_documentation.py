@@ -76,6 +76,20 @@ def test_every_error_is_documented_as_a_problem(path, operation):
     assert operation["security"] == [{"HTTPBearer": []}]
 
 
+def test_a_parameter_that_is_a_duration_or_an_instant_says_of_which_shape_its_example_is():
+    kinds = {"window": "pattern", "history": "pattern", "older_than": "pattern", "at": "format", "by": "format"}
+    told = []
+    for path, operation in OPERATIONS:
+        for parameter in operation.get("parameters", []):
+            if parameter["name"] in kinds and path != LIVE:
+                shape = parameter["schema"].get("anyOf", [parameter["schema"]])[0]
+                pattern = shape.get("pattern", ".*")
+                assert all(re.fullmatch(pattern, example) for example in parameter["schema"]["examples"])
+                assert kinds[parameter["name"]] in shape
+                told.append(parameter["name"])
+    assert set(told) == set(kinds)
+
+
 def test_operations_have_names_of_their_own():
     names = [operation["operationId"] for _, operation in OPERATIONS]
     assert len(set(names)) == len(names)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -23,6 +26,7 @@ from flow import lanes, vector
 from flow.adapters import ADAPTERS
 from flow.buckets import stage_edges
 from flow.catalogue import METRICS, SAMPLES
+from flow.catalogue_monitor import BRIDGES
 from flow.definitions import Definitions, LaneTargets, Match, ServiceLevel, Stage, Stream
 from flow.errors import Unauthorised
 from flow.histogram import bin_of
@@ -33,6 +37,8 @@ from flow.vector import Vector, stage_key, type_key
 from flow.worker_metrics import SourceMetrics, WorkerMetrics
 from service.authorisation import TokenCheck
 from service.exporter import OPENMETRICS_TYPE, PLAIN_TYPE, Exporter, metrics_endpoint, quality
+from service.exporter_lanes import lane_points
+from service.exporter_monitor import MonitorLayout
 from service.exporter_points import StreamLayout
 from service.exporter_readings import ChosenLanes, Counts, Workers
 from service.exporter_text import Distribution, Points
@@ -151,10 +157,13 @@ def test_only_metrics_of_the_catalogue_are_exported_with_exactly_their_labels() 
         assert names == wanted or (name == "flow_stream_info" and names == {"stream", "train"})
 
 
+OF_SNAPSHOTS = {name: metric for name, metric in METRICS.items() if metric.part == "state" and metric not in BRIDGES}
+"""Bridges tell of themselves: see `service.bridge_readings`."""
+
+
 def test_every_metric_of_the_state_can_be_exported() -> None:
     exported = {name for name, _ in plain(everything())}
-    state = {name for metric in METRICS.values() if metric.part == "state" for name in metric.samples()}
-    assert exported == state
+    assert exported == {name for metric in OF_SNAPSHOTS.values() for name in metric.samples()}
 
 
 class ClientCollector(Collector):
@@ -186,10 +195,16 @@ class ClientCollector(Collector):
 
 
 def points_of(snapshot: Snapshot) -> Points:
-    exporter = an_exporter(snapshot)
-    points = exporter._other_points(snapshot)
-    for stream in snapshot.streams.values():
-        for name, found in StreamLayout(stream.stream).points(stream).items():
+    definitions = Definitions({name: stream.stream for name, stream in snapshot.streams.items()}, LANE_TARGETS)
+    parts = [*MonitorLayout(definitions, "1.2.3").steps(snapshot)]
+    parts += [lane_points(definitions, lane, counts) for lane, counts in snapshot.lanes.items()]
+    for name, stream in snapshot.streams.items():
+        layout = StreamLayout(stream.stream)
+        parts += [layout.fixed(), layout.counted(stream), layout.alarms(snapshot.alarms.get(name, ()))]
+        parts += [layout.window(text, counted) for text, counted in stream.windows.items()]
+    points: Points = defaultdict(list)
+    for part in parts:
+        for name, found in part.items():
             points[name] += found
     return points
 
@@ -259,6 +274,19 @@ def test_a_done_stage_has_departures_but_neither_wip_nor_a_time() -> None:
     of_done = {name for name, labels in samples if ("stage", "done") in labels}
     counters = {"flow_stage_arrivals_total", "flow_stage_departures_total", "flow_stage_rework_total"}
     assert of_done == counters | {"flow_stage_position"}
+
+
+def test_visits_over_the_expectation_are_those_in_the_buckets_above_it() -> None:
+    stream = a_stream()
+    edges = stage_edges(stream.stages[1])
+    place = edges.index(36 * HOUR)
+    totals = {stage_key(1, vector.BUCKETS + index): 1 for index in range(place + 1)}
+    totals |= {stage_key(1, vector.BUCKETS + place + 1): 10, stage_key(1, vector.BUCKETS + len(edges)): 100}
+    samples = plain(a_snapshot(a_stream_snapshot(stream, totals=totals)))
+    name = "flow_stage_visits_over_sle_total"
+    assert value(samples, name, stream="web", stage="develop") == 110
+    assert value(samples, name, stream="web", stage="backlog") is None
+    assert value(plain(a_snapshot(a_stream_snapshot(stream))), name, stream="web", stage="develop") == 0
 
 
 def test_limits_and_expectations_are_shown_where_they_are_defined() -> None:
@@ -495,7 +523,7 @@ def test_when_the_snapshot_is_stale_counters_and_its_timestamp_stay_and_gauges_g
     assert value(stale, "streamgauge_snapshot_timestamp_seconds") == NOW / 1000
     assert value(fresh, "flow_stage_wip", stream="web", stage="develop") == 4
     gone = {name for name, _ in fresh} - {name for name, _ in stale}
-    gauges = {name for name, metric in METRICS.items() if (metric.kind, metric.part) == ("gauge", "state")}
+    gauges = {name for name, metric in OF_SNAPSHOTS.items() if metric.kind == "gauge"}
     assert gone == gauges - {"streamgauge_snapshot_timestamp_seconds", "streamgauge_build_info"}
 
 
@@ -503,30 +531,68 @@ def test_before_the_first_snapshot_only_the_build_is_shown() -> None:
     assert plain(None) == {("streamgauge_build_info", frozenset({("version", "1.2.3")})): 1}
 
 
-def test_a_snapshot_is_rendered_once_a_format() -> None:
-    exporter = an_exporter(everything())
-    assert exporter.state(False) is exporter.state(False)
-    assert exporter.state(True) is exporter.state(True)
+def watched_parts(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What text is made of from now on."""
+    told: list[object] = []
+    for part in ("counted", "window", "alarms"):
+        make: Any = getattr(StreamLayout, part)
+
+        def watched(layout: StreamLayout, *said: Any, make: Any = make) -> Points:
+            told.append(said[-1])
+            found: Points = make(layout, *said)
+            return found
+
+        monkeypatch.setattr(StreamLayout, part, watched)
+    return told
 
 
-def test_a_new_snapshot_and_the_end_of_its_time_are_rendered_anew() -> None:
-    now, latest = NOW, everything()
+def test_only_text_of_what_changed_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, latest = watched_parts(monkeypatch), everything()
     exporter = Exporter(
         lambda: latest,
         Definitions({name: stream.stream for name, stream in latest.streams.items()}),
         CollectorRegistry(),
-        lambda: now,
+        lambda: NOW,
         "1",
     )
-    before = exporter.state(False)
-    changed = a_stream_snapshot(latest.streams["web"].stream, stages={"develop": StageLive(9, None, 0)})
+    before = exporter.render(False)
+    told.clear()
+    assert exporter.render(True) != exporter.render(False) == before
+    latest = replace(latest, alarms={name: list(alarms) for name, alarms in latest.alarms.items()})
+    assert exporter.render(False) == before
+    assert told == []
+    changed = replace(latest.streams["web"], stages={"develop": StageLive(9, None, 0)})
     latest = replace(latest, streams={**latest.streams, "web": changed})
-    after = exporter.state(False)
-    assert b'flow_stage_wip{stream="web",stage="develop"} 4\n' in before
-    assert b'flow_stage_wip{stream="web",stage="develop"} 9\n' in after
-    assert b'flow_stage_wip{stream="other-web",stage="develop"} 4\n' in after
+    assert b'flow_stage_wip{stream="web",stage="develop"} 9\n' in exporter.render(False)
+    assert told == [changed]
+    latest = replace(latest, alarms={"web": [Alarm("develop", "slowdown", 0.75, False)]})
+    assert b'flow_stage_bottleneck_evidence_ratio{stream="web",stage="develop",cause="slowdown"} 0.75\n' in (
+        exporter.render(False)
+    )
+    assert told == [changed, latest.alarms["web"]]
+    corrected = replace(changed, windows={"7d": {type_key(0, vector.FINISHED): 5}})
+    latest = replace(latest, streams={**latest.streams, "web": corrected})
+    assert b'flow_window_throughput_items{stream="web",window="7d"} 5\n' in exporter.render(False)
+    assert told[2:] == [corrected, corrected.windows["7d"]]
+
+
+def test_a_lane_that_is_gone_is_no_longer_shown_and_one_that_changed_is_shown_anew() -> None:
+    latest = a_snapshot(lanes={lane_name("a", "test"): {}, lane_name("b", "test"): {}})
+    exporter = Exporter(lambda: latest, Definitions({}), CollectorRegistry(), lambda: NOW, "1")
+    assert b'delivery_open_failures{service="b",environment="test"} 0\n' in exporter.render(False)
+    latest = a_snapshot(lanes={lane_name("a", "test"): {lanes.OPEN_FAILURES: 3}})
+    page = exporter.render(False)
+    assert b'delivery_open_failures{service="a",environment="test"} 3\n' in page
+    assert b'service="b"' not in page
+
+
+def test_a_snapshot_that_grows_old_loses_its_gauges_though_it_is_the_same() -> None:
+    now, latest = NOW, everything()
+    definitions = Definitions({name: stream.stream for name, stream in latest.streams.items()})
+    exporter = Exporter(lambda: latest, definitions, CollectorRegistry(), lambda: now, "1")
+    assert b"flow_stage_wip" in exporter.render(False)
     now += STALE_AFTER + 1
-    assert b"flow_stage_wip" not in exporter.state(False)
+    assert b"flow_stage_wip" not in exporter.render(False)
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
@@ -582,7 +648,14 @@ async def test_the_page_is_compressed_when_that_is_accepted() -> None:
     reply = await ask({"accept-encoding": "br, gzip;q=0.5"})
     assert reply.headers["content-encoding"] == "gzip"
     assert samples_of(read_plain(reply.text)) == plain(everything())
-    assert gzip.decompress(an_exporter(everything()).render(False, compressed=True)).decode() == reply.text
+    [page] = await an_exporter(everything()).page(openmetrics=False, compressed=True)
+    assert gzip.decompress(page).decode() == reply.text
+
+
+async def test_a_page_says_how_long_it_is() -> None:
+    for encoding in ("identity", "gzip"):
+        reply = await ask({"accept-encoding": encoding})
+        assert int(reply.headers["content-length"]) == reply.num_bytes_downloaded > 1000
 
 
 @pytest.mark.parametrize("token", [None, "wrong"])
@@ -616,18 +689,75 @@ def test_the_weight_of_a_header_entry(header: str, name: str, expected: float) -
     assert quality(header, name) == expected
 
 
-def test_the_rendering_thread_lets_webhooks_through_before_each_stream_that_changed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+# --- webhooks come first ---------------------------------------------------------------------------------------------
+
+
+class SlowTimer:
+    """Each look at it takes half a millisecond."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        self.seconds += 0.0005
+        return self.seconds
+
+
+def many_streams(count: int) -> Snapshot:
+    return a_snapshot(*(a_stream_snapshot(a_stream(f"web-{number}"), windows={"7d": {}}) for number in range(count)))
+
+
+async def test_other_work_goes_on_all_the_while_a_page_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     breaths: list[float] = []
-    monkeypatch.setattr("service.exporter.time.sleep", breaths.append)
-    snapshots = [a_snapshot(a_stream_snapshot(a_stream()), a_stream_snapshot(a_stream("other-web")))]
-    definitions = Definitions({"web": a_stream(), "other-web": a_stream("other-web")})
-    exporter = Exporter(lambda: snapshots[-1], definitions, CollectorRegistry(), lambda: NOW, "1.2.3")
-    exporter.render(False)
-    assert len(breaths) == 2
-    assert 0 < min(breaths) <= max(breaths) < 0.001
-    changed = {**snapshots[0].streams, "web": a_stream_snapshot(a_stream(), totals={stage_key(0, 0): 1})}
+    gave_way = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        breaths.append(seconds)
+        await gave_way(0)
+
+    monkeypatch.setattr("service.exporter.asyncio.sleep", sleep)
+    snapshot = many_streams(50)
+    definitions = Definitions({name: stream.stream for name, stream in snapshot.streams.items()})
+    exporter = Exporter(lambda: snapshot, definitions, CollectorRegistry(), lambda: NOW, "1", timer=SlowTimer())
+    page = b"".join(await exporter.page(openmetrics=False))
+    assert page == exporter.render(False)
+    assert len(breaths) > 50
+    assert 0 < min(breaths) <= max(breaths) <= 0.002
+
+
+async def test_a_page_that_takes_long_hurries(monkeypatch: pytest.MonkeyPatch) -> None:
+    breaths: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        breaths.append(seconds)
+        timer.seconds += seconds
+
+    monkeypatch.setattr("service.exporter.asyncio.sleep", sleep)
+    timer, snapshot = SlowTimer(), many_streams(600)
+    definitions = Definitions({name: stream.stream for name, stream in snapshot.streams.items()})
+    exporter = Exporter(lambda: snapshot, definitions, CollectorRegistry(), lambda: NOW, "1", timer=timer)
+    await exporter.page(openmetrics=False)
+    hurried = breaths.index(0)
+    assert breaths[:hurried] == [breaths[0]] * hurried
+    assert set(breaths[hurried:]) == {0}
+
+
+def test_no_step_of_a_page_is_about_more_than_one_stream_and_no_piece_is_large() -> None:
+    snapshot = many_streams(300)
+    steps = [*an_exporter(snapshot)._steps(openmetrics=False)]
+    assert sum(not step for step in steps) >= 300
+    assert 100_000 < max(map(len, steps)) < 200_000
+
+
+async def test_pages_that_are_made_at_once_are_each_of_one_snapshot() -> None:
+    snapshots = [many_streams(40)]
+    definitions = Definitions({name: stream.stream for name, stream in snapshots[0].streams.items()})
+    exporter = Exporter(lambda: snapshots[-1], definitions, CollectorRegistry(), lambda: NOW, "1", timer=SlowTimer())
+    first = asyncio.create_task(exporter.page(openmetrics=False))
+    await asyncio.sleep(0)
+    live = {"develop": StageLive(9, None, 0)}
+    changed = {name: replace(stream, stages=live) for name, stream in snapshots[0].streams.items()}
     snapshots.append(replace(snapshots[0], streams=changed))
-    exporter.render(False)
-    assert len(breaths) == 3
+    pages = [b"".join(await page) for page in (first, exporter.page(openmetrics=False))]
+    shown = [re.findall(rb'flow_stage_wip{stream="[^"]+",stage="develop"} (\d)', page) for page in pages]
+    assert shown == [[b"4"] * 40, [b"9"] * 40]

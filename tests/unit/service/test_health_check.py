@@ -1,44 +1,72 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
 
+from flow import keys
+from flow.bridge_metrics import BridgeMetrics, pack_bridge
 from flow.errors import SettingsError, Unavailable
 from flow.instants import SECOND
 from flow.worker_metrics import WorkerMetrics, pack_worker
-from service.health_check import SILENT_AFTER, check, check_http, check_worker, command_words
+from service import health_check
+from service.health_check import SILENT_AFTER, check, check_http, check_published, command_words
 from service.setting_sections import HttpSettings
 from service.settings import Settings
 
 NOW = 1_795_339_800_000
 
 
-def rows(**told: int) -> dict[bytes, bytes]:
-    return {name.replace("_", "-").encode(): pack_worker(WorkerMetrics(at=at)) for name, at in told.items()}
-
-
 def test_a_worker_of_this_host_that_told_of_itself_lately_is_well():
-    check_worker(rows(host_1_7=NOW - SILENT_AFTER, other_7=0), "host-1", NOW)
+    check_published("worker", {"host-1-7": NOW - SILENT_AFTER, "other-7": 0}, "host-1", NOW)
 
 
 def test_of_several_lives_of_a_worker_the_last_one_counts():
-    check_worker(rows(host_7=0, host_9=NOW), "host", NOW)
+    check_published("worker", {"host-7": 0, "host-9": NOW}, "host", NOW)
 
 
 @pytest.mark.parametrize(
     ("told", "why"),
     [
-        ({}, "no worker of host has told of itself"),
-        (rows(other_7=NOW, host_b_7=NOW), "no worker of host has told of itself"),
-        (rows(host_7=NOW - SILENT_AFTER - SECOND), "last told of itself 31 s ago"),
-        ({b"host-7": b"not a row"}, "last told of itself"),
+        ({}, "no bridge of host has told of itself"),
+        ({"other-7": NOW, "host-b-7": NOW}, "no bridge of host has told of itself"),
+        ({"host-7": NOW - SILENT_AFTER - SECOND}, "the bridge of host last told of itself 31 s ago"),
     ],
 )
-def test_a_worker_that_is_silent_is_not(told, why):
+def test_a_process_that_is_silent_is_not(told, why):
     with pytest.raises(Unavailable, match=why):
-        check_worker(told, "host", NOW)
+        check_published("bridge", told, "host", NOW)
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "row"),
+    [
+        ("aggregate", keys.WORKER_METRICS, lambda at: pack_worker(WorkerMetrics(at=at))),
+        ("bridge", keys.BRIDGE_METRICS, lambda at: pack_bridge(BridgeMetrics(at=at))),
+    ],
+)
+def test_workers_and_bridges_are_known_by_what_they_publish(
+    monkeypatch: pytest.MonkeyPatch, command: str, key: str, row: Callable[[int], bytes]
+) -> None:
+    stored: dict[bytes, bytes] = {}
+
+    async def published(settings: Settings, asked: str) -> Any:
+        assert asked == key
+        return stored
+
+    monkeypatch.setattr(health_check, "published", published)
+    monkeypatch.setattr(health_check, "_now", lambda: NOW)
+    name = f"{socket.gethostname()}-7".encode()
+    for unwell in (b"not a row", row(NOW - SILENT_AFTER - 1)):
+        stored[name] = unwell
+        with pytest.raises(Unavailable, match="last told of itself"):
+            asyncio.run(check(["streamgauge", command], Settings.load({})))
+    stored[name] = row(NOW)
+    asyncio.run(check(["streamgauge", command], Settings.load({})))
 
 
 @pytest.mark.parametrize(
@@ -69,10 +97,11 @@ def test_an_http_process_that_hangs_is_not_well():
         check_http(HttpSettings(), httpx.MockTransport(hang))
 
 
-def test_a_worker_whose_redis_is_away_is_not_well_and_no_password_is_shown():
+@pytest.mark.parametrize("command", ["aggregate", "bridge"])
+def test_a_worker_whose_redis_is_away_is_not_well_and_no_password_is_shown(command):
     settings = Settings.load({"STREAMGAUGE_REDIS__URL": "redis://me:hidden@127.0.0.1:1/0"})
     with pytest.raises(Unavailable, match="Redis does not answer") as raised:
-        asyncio.run(check(["streamgauge", "aggregate"], settings))
+        asyncio.run(check(["streamgauge", command], settings))
     assert "hidden" not in str(raised.value)
 
 

@@ -63,6 +63,7 @@ def test_json_lines_are_objects_and_others_say_what_is_wrong(tmp_path):
         ("a.csv", b"item\n\xff\xfe\n", Reason.INVALID_ENCODING, "UTF-8"),
         ("a.csv.gz", gzip.compress(b"item\n" + b"A\n" * 9000)[:-20], Reason.INVALID_ENCODING, "gzip"),
         ("a.csv.gz", b"\x1f\x8bnonsense", Reason.INVALID_ENCODING, "gzip"),
+        ("a.csv", b"\xff\xfeitem\nA\n", Reason.INVALID_ENCODING, "UTF-8"),
         ("a.jsonl", '[{"a": 1}]', Reason.INVALID_REQUEST, "array"),
         ("a.txt", "item\nA\n", Reason.INVALID_REQUEST, "--format"),
     ],
@@ -71,6 +72,14 @@ def test_a_file_that_cannot_be_read_says_why_and_what_to_do(tmp_path, name, cont
     with pytest.raises(Rejected, match=said) as caught:
         rows_of(write(tmp_path, name, content))
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"\xff\xfeitem\n", "UTF-8"), (b"\x1f\x8bnonsense", "gzip"), (b"", "empty")]
+)
+def test_columns_that_cannot_be_read_say_why(tmp_path, content, said):
+    with import_file(str(write(tmp_path, "a.csv", content)), None, ",") as file, pytest.raises(Rejected, match=said):
+        file.header()
 
 
 def test_a_missing_file_is_named():

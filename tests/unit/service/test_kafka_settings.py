@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from flow.errors import SettingsError
 from service.kafka_connection import connection_options
@@ -76,6 +78,33 @@ def test_a_password_without_sasl_would_not_be_used():
     found = problems(USERNAME="me", PASSWORD=SECRET)
     assert [problem.split(":")[0] for problem in found] == ["PASSWORD", "USERNAME"]
     assert all("SASL_SSL" in problem for problem in found)
+
+
+def test_a_token_takes_the_place_of_name_and_password(tmp_path: Path):
+    token = tmp_path / "token"
+    token.write_text("x.y.z\n")
+    bearer = {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "OAUTHBEARER"}
+    found = options(**bearer, TOKEN_FILE=token)
+    assert found["sasl_mechanism"] == "OAUTHBEARER"
+    provider = found["sasl_oauth_token_provider"]
+    assert asyncio.run(provider.token()) == "x.y.z"
+    for content in (b"", b"\xff"):
+        token.write_bytes(content)
+        with pytest.raises(KafkaConnectionError):
+            asyncio.run(provider.token())
+    assert problems(**bearer) == ["TOKEN_FILE: is missing: OAUTHBEARER needs a file with the token"]
+    [problem] = problems(**bearer, TOKEN_FILE=tmp_path / "none")
+    assert problem.startswith("TOKEN_FILE: ")
+    both = problems(**bearer, TOKEN_FILE=token, USERNAME="me", PASSWORD=SECRET)
+    assert [problem.split(":")[0] for problem in both] == ["PASSWORD", "USERNAME"]
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+def test_a_token_is_for_its_mechanism_only(tmp_path: Path, mechanism: str):
+    (tmp_path / "token").write_text("x")
+    proof = {"SASL_MECHANISM": mechanism, "USERNAME": "me", "PASSWORD": SECRET}
+    [problem] = problems(SECURITY_PROTOCOL="SASL_SSL", TOKEN_FILE=tmp_path / "token", **proof)
+    assert problem.startswith("TOKEN_FILE: is used only with STREAMGAUGE_KAFKA__SASL_MECHANISM=OAUTHBEARER")
 
 
 def test_files_of_tls_without_tls_would_not_be_used(tmp_path: Path):

@@ -33,7 +33,10 @@ streams:
 """
 
 WEEK = View("checkout", "7d")
-OPERATIONS = ("get_stream", "list_items", "get_ageing", "get_cumulative_flow", "list_deliveries")
+OPERATIONS = (
+    "get_stream", "list_items", "get_ageing", "get_cumulative_flow", "get_wsjf_order", "get_measures",
+    "list_deliveries",
+)  # fmt: skip
 
 
 class World:
@@ -90,18 +93,19 @@ async def test_a_page_is_greeted_and_then_told_all_that_it_shows():
     assert [stage["kind"] for stage in hello["stages"]] == ["queue", "active", "done"]
     await world.turn()
     assert names(await events(page)) == [
-        "ageing", "beat", "cumulative_flow", "deliveries", "finished_items", "open_items", "status",
+        "ageing", "beat", "cumulative_flow", "deliveries", "finished_items", "measures", "open_items", "status", "wsjf",
     ]  # fmt: skip
 
 
 async def test_a_topic_is_read_once_for_all_the_pages_that_show_it():
     world = World()
     pages = [world.live.join(WEEK) for _ in range(50)]
-    assert len(await world.turn()) == 6
+    assert len(await world.turn()) == 8
     told = [await page.take() for page in pages]
     assert len(set(told)) == 1
     other = world.live.join(View("checkout", "30d"))
-    assert sorted(await world.turn(RETRY_AFTER)) == ["get_cumulative_flow", "get_stream", "list_deliveries"]
+    read = sorted(await world.turn(RETRY_AFTER))
+    assert read == ["get_cumulative_flow", "get_measures", "get_stream", "list_deliveries"]
     assert "open_items" in names(await events(other))  # of the stream, whatever the window: it was read already
 
 
@@ -166,7 +170,7 @@ async def test_a_page_that_reads_slowly_gets_the_newest_of_each_once():
         world.hear(number, "checkout")
         await world.turn(BEAT_EVERY)
     found = await events(page)
-    assert len(found) == len({name for name, _, _ in found}) == 8
+    assert len(found) == len({name for name, _, _ in found}) == 10
     numbers = [int(place.rpartition("-")[2]) for _, place, _ in found if place]
     assert numbers == sorted(numbers)
 
@@ -187,9 +191,9 @@ async def test_a_turn_reads_no_more_than_its_share_and_the_next_goes_on():
     world = World()
     for days in range(1, 15):
         world.live.join(View("checkout", f"{days}d"))
-    wanted = 3 * 14 + 3
-    read = [len(await world.turn()) for _ in range(3)]
-    assert read == [MOST_READINGS, MOST_READINGS, wanted - 2 * MOST_READINGS]
+    wanted = 4 * 14 + 4
+    read = [len(await world.turn()) for _ in range(4)]
+    assert read == [MOST_READINGS, MOST_READINGS, MOST_READINGS, wanted - 3 * MOST_READINGS]
 
 
 async def test_more_pages_than_may_be_open_are_refused_until_one_is_closed():

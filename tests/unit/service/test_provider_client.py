@@ -26,11 +26,6 @@ class Time:
         self.now += int(seconds * 1000)
 
 
-@pytest.fixture(autouse=True)
-def _without_a_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
 @pytest.fixture
 def server():
     with provider_server(lambda request, url: Reply({"path": request.path, "query": dict(request.query)})) as running:
@@ -76,7 +71,7 @@ async def test_after_long_patience_it_gives_up(server):
 
 async def test_a_server_that_hangs_is_left_and_asked_again(server):
     server.faults.append(Reply(hang=True))
-    async with client_of(server, timeout=200) as client:
+    async with client_of(server, timeout=1_000) as client:
         assert (await client.get("/things")).content["path"] == "/things"
 
 

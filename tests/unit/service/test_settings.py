@@ -35,7 +35,7 @@ def test_the_defaults_are_safe():
     assert not settings.http.open_access
     assert not settings.http.public_metrics
     assert settings.redis_url() is None
-    assert settings.token_hashes() == {}
+    assert settings.api.tokens == {}
     assert settings.source_secrets() == {}
     assert settings.log.partitions == 2
     assert settings.ingest_bounds().future_tolerance == DAY
@@ -59,7 +59,7 @@ def test_values_are_read_in_their_own_units():
 
 
 def test_tokens_are_kept_as_hashes():
-    assert load(API__TOKENS=f"ci:{HASH}, laptop-2:{HASH.upper()}").token_hashes() == {"ci": HASH, "laptop-2": HASH}
+    assert load(API__TOKENS=f"ci:{HASH}, laptop-2:{HASH.upper()}").api.tokens == {"ci": HASH, "laptop-2": HASH}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_secrets_can_stand_in_files(tmp_path):
     url.write_text("redis://cache")
     settings = load(SOURCES__GITHUB__SECRET_FILE=str(secret), API__TOKENS_FILE=str(tokens), REDIS__URL_FILE=str(url))
     assert settings.source_secrets() == {"github": (SECRET,)}
-    assert settings.token_hashes() == {"ci": HASH}
+    assert settings.api.tokens == {"ci": HASH}
     assert settings.redis_url() == "redis://cache"
     assert {entry.name: entry.origin for entry in settings.describe()}["STREAMGAUGE_REDIS__URL"] == str(url)
 
@@ -155,6 +155,24 @@ def test_every_problem_is_told_at_once_and_none_quotes_a_secret():
     ]  # fmt: skip
     assert SECRET not in "\n".join(found)
     assert "must be at least 1d" in "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [
+        ("HTTP__PORT", "many", "is not a whole number: write one in digits"),
+        ("LOG__PARTITIONS", "2.5", "is not a whole number: write one in digits"),
+        ("HTTP__OPEN_ACCESS", "perhaps", "is neither true nor false: write one of the two"),
+        ("KAFKA__COMPRESSION", "zip", "should be 'none', 'gzip', 'lz4' or 'zstd'"),
+        ("SOURCES__JIRA__API_URL", "tracker", "such as https://tracker.example"),
+        ("SOURCES__TRELLO__CALLBACK_URL", "gauge", "such as https://streamgauge.example/webhooks/trello"),
+        ("SOURCES__JIRA__API_USER", "a b", "write it without spaces and colons"),
+        ("SOURCES__JENKINS__HEADER", "x a:", "write letters, digits and hyphens"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_what_to_write_instead(name, value, fix):
+    [problem] = [problem for problem in problems(**{name: value}) if problem.startswith(f"STREAMGAUGE_{name}: ")]
+    assert fix in problem
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])

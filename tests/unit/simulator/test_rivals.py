@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from tests.benchmarks.detector import NEVER, rival_delays
+from tests.benchmarks.detector import NEVER, Run, rival_delays
 from tests.simulator.recording import OFFICE
 from tests.simulator.rivals import RIVALS, Days, Rival, arrivals_over_departures, by_day, mann_kendall, percentile, xmr
 from tests.simulator.streams import WATCHED, ordinary
@@ -41,17 +43,10 @@ def test_every_rival_gives_one_score_a_working_day(rival: Rival) -> None:
     assert {len(stage.wip) for stage in by_day(case, hours)} == {281}  # the last one has only its night
 
 
-@pytest.mark.parametrize("share", [0.0, 0.25, 0.5])
-def test_the_threshold_lets_the_given_share_of_ordinary_streams_alarm(share: float) -> None:
-    highest = iter([*range(1, 21), *range(1, 21)])
-
-    class Counting:
-        name = "counting"
-
-        def scores(self, _case, _hours) -> list[float]:
-            return [0.0, float(next(highest))]
-
-    quiet = [(None, None)] * 20
-    delays = rival_delays(Counting(), quiet, quiet, share)  # type: ignore[arg-type]
-    assert sum(delay < NEVER for delay in delays) == share * 20
+@pytest.mark.parametrize("cried", [0, 5, 10])
+def test_the_threshold_lets_as_many_ordinary_streams_alarm_as_it_is_told(cried: int) -> None:
+    case = case_of(ordinary(3), 1)
+    runs = [Run(case, None, False, Counter(), 1.0, [[0.0, float(highest)]]) for highest in range(1, 21)]
+    delays = rival_delays(0, runs, runs, cried)
+    assert sum(delay < NEVER for delay in delays) == cried
     assert {delay for delay in delays if delay < NEVER} <= {2.0}

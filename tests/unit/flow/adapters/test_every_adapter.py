@@ -13,10 +13,11 @@ from flow.adapters import ADAPTERS, Delivery
 from flow.errors import Reason, Rejected
 from flow.facts import decode_fact, encode_fact
 from tests.unit.flow.adapters.ci_payloads import SAMPLES as OF_CI
+from tests.unit.flow.adapters.github_payloads import SAMPLES as OF_GITHUB
 from tests.unit.flow.adapters.telling import ARRIVED, is_the_same_when_sent_again, names_in, survives_everything, told
 from tests.unit.flow.adapters.tracker_payloads import SAMPLES as OF_TRACKERS
 
-SAMPLES = [*OF_TRACKERS, *OF_CI]
+SAMPLES = [*OF_GITHUB, *OF_TRACKERS, *OF_CI]
 
 EVENTS = {
     "github": [

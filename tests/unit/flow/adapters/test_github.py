@@ -4,17 +4,23 @@ from time import perf_counter
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from flow.adapters.delivery import Delivery
 from flow.adapters.github import translate
 from flow.errors import Reason, Rejected
 from flow.facts import ChangeFact, DeploymentFact, ItemFact, decode_fact, encode_fact
 from flow.instants import parse_instant
-
-REPOSITORY = {"id": 7, "full_name": "acme/shop", "default_branch": "main", "pushed_at": 1795340000}
-SHA = "4f2a" * 10
+from tests.unit.flow.adapters.github_payloads import (
+    EVERY_KIND,
+    REPOSITORY,
+    SHA,
+    commit,
+    deployment_status,
+    issues,
+    pull_request,
+    push,
+    workflow_run,
+)
 
 
 def names_in(texts):
@@ -46,111 +52,6 @@ def refused(event, payload, **headers):
     with pytest.raises(Rejected) as error:
         translate(delivery(event, payload, **headers), names_in)
     return error.value.reason
-
-
-def issues(action="edited", **issue):
-    return {
-        "action": action,
-        "repository": REPOSITORY,
-        "sender": {"login": "robin"},
-        "issue": {
-            "node_id": "I_1",
-            "number": 12,
-            "state": "open",
-            "title": "Pay by invoice",
-            "html_url": "https://github.com/acme/shop/issues/12",
-            "created_at": "2026-11-20T08:00:00Z",
-            "updated_at": "2026-11-22T09:30:00Z",
-            "closed_at": None,
-            "labels": [{"id": 2, "name": "web"}, {"id": 1, "name": "bug"}],
-            **issue,
-        },
-    }
-
-
-def pull_request(action="opened", **pull):
-    return {
-        "action": action,
-        "number": 77,
-        "repository": REPOSITORY,
-        "pull_request": {
-            "number": 77,
-            "state": "open",
-            "title": "Pay by invoice",
-            "body": None,
-            "draft": False,
-            "merged": False,
-            "created_at": "2026-11-21T08:00:00Z",
-            "updated_at": "2026-11-22T09:30:00Z",
-            "closed_at": None,
-            "merged_at": None,
-            "merge_commit_sha": None,
-            "head": {"ref": "invoice", "sha": SHA},
-            **pull,
-        },
-    }
-
-
-def deployment_status(state="success", **deployment):
-    return {
-        "action": "created",
-        "repository": REPOSITORY,
-        "deployment": {
-            "id": 145988746,
-            "sha": SHA,
-            "ref": "release/SHP-3",
-            "environment": "production",
-            "description": None,
-            "created_at": "2026-11-22T09:00:00Z",
-            **deployment,
-        },
-        "deployment_status": {
-            "id": 1,
-            "state": state,
-            "created_at": "2026-11-22T09:05:00Z",
-            "description": "",
-            "environment": "production",
-        },
-    }
-
-
-def commit(number=1, message="Pay by invoice"):
-    return {"id": f"{number:040x}", "message": message, "timestamp": "2026-11-21T10:00:00+02:00", "distinct": True}
-
-
-def push(*commits, ref="refs/heads/main", **more):
-    return {"ref": ref, "deleted": False, "repository": REPOSITORY, "commits": list(commits), **more}
-
-
-def workflow_run(status="completed", conclusion="success", name="Deploy to production", **run):
-    return {
-        "action": "completed",
-        "repository": REPOSITORY,
-        "workflow_run": {
-            "id": 99,
-            "name": name,
-            "status": status,
-            "conclusion": conclusion,
-            "run_attempt": 2,
-            "head_sha": SHA,
-            "head_branch": "main",
-            "display_title": "SHP-4 pay by invoice",
-            "created_at": "2026-11-22T09:00:00Z",
-            "run_started_at": "2026-11-22T09:01:00Z",
-            "updated_at": "2026-11-22T09:09:00Z",
-            **run,
-        },
-    }
-
-
-EVERY_KIND = [
-    ("issues", issues("opened")),
-    ("issues", issues("labeled")),
-    ("pull_request", pull_request()),
-    ("deployment_status", deployment_status()),
-    ("push", push(commit())),
-    ("workflow_run", workflow_run()),
-]
 
 
 class TestIssues:
@@ -455,54 +356,6 @@ class TestDeliveries:
             payload = payload | {"repository": repository}  # noqa: PLW2901
             for fact in told(event, payload).facts:
                 assert max(len(fact.id), len(getattr(fact, "item", ""))) <= 255
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-@st.composite
-def mutated_payloads(draw):
-    event, payload = draw(st.sampled_from(EVERY_KIND))
-    payload = json.loads(json.dumps(payload))
-    for _ in range(draw(st.integers(1, 3))):
-        place = payload
-        while True:
-            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
-            if not keys:
-                break
-            key = draw(st.sampled_from(keys))
-            if isinstance(place[key], (dict, list)) and draw(st.booleans()):
-                place = place[key]
-                continue
-            place[key] = draw(JSON)
-            break
-    return event, json.dumps(payload).encode()
-
-
-def check_that_only_rejected_escapes(event, body):
-    try:
-        translation = translate(delivery(event, body), names_in)
-    except Rejected as error:
-        assert error.reason in {Reason.NOT_UNDERSTOOD, Reason.MALFORMED_JSON}  # noqa: PT017
-        return
-    for fact in translation.facts:
-        assert decode_fact(encode_fact(fact)) == fact
-
-
-@settings(deadline=None)
-@given(mutated_payloads())
-def test_a_mutated_payload_is_told_ignored_or_refused(sent):
-    check_that_only_rejected_escapes(*sent)
-
-
-@settings(deadline=None)
-@given(st.sampled_from([event for event, _ in EVERY_KIND]), JSON.map(json.dumps).map(str.encode) | st.binary())
-def test_any_body_is_told_ignored_or_refused(event, body):
-    check_that_only_rejected_escapes(event, body)
 
 
 def test_a_payload_of_15_kilobytes_costs_little():

@@ -4,7 +4,17 @@ import msgspec
 import pytest
 
 from flow.adapters.delivery import Delivery
-from flow.adapters.reading import address_of, blocked_by, decode, identified, items_of, json_of, title_of
+from flow.adapters.reading import (
+    LONGEST_TEXT,
+    address_of,
+    blocked_by,
+    decode,
+    identified,
+    items_in,
+    items_of,
+    json_of,
+    title_of,
+)
 from flow.errors import Reason, Rejected
 from flow.facts import ItemFact
 
@@ -79,6 +89,13 @@ def test_web_addresses_are_kept():
 def test_titles_are_cut_and_empty_ones_say_nothing():
     assert title_of("x" * 501) == "x" * 500
     assert title_of("") is None
+
+
+def test_of_a_long_text_only_the_beginning_is_read_and_what_is_missing_names_nothing():
+    def words(texts):
+        return [word for text in texts for word in text.split()]
+
+    assert items_in(words, "A-1 A-2", None, "", "A-1 " + " " * LONGEST_TEXT + "A-3") == ("A-1", "A-2")
 
 
 def test_items_are_named_once_and_bounded():

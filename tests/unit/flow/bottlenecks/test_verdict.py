@@ -106,9 +106,12 @@ def test_of_a_surge_the_stage_with_the_least_room_is_named_with_its_cause() -> N
     sees, tight = verdicts(Detector(stream), both, [Live(80, None), Live(3, None)], one.through)
     assert (sees.raised, sees.cause, sees.constrains) == (True, "overload", False)
     assert (tight.raised, tight.cause, tight.constrains) == (True, "overload", True)
-    assert tight.evidence == sees.evidence
+    assert (tight.evidence, tight.since) == (sees.evidence, sees.since)
     assert sees.why.endswith("; two constrains the stream")
-    assert tight.why.startswith("more arrives in one, and this stage has the least room for it; ")
+    assert tight.why == (
+        "more arrives in one, and this stage has the least room for it; "
+        "no more arrives here than usual by now; about 4.0 a day can leave"
+    )
 
 
 def test_an_alarm_of_a_stage_that_becomes_too_quiet_to_watch_is_still_told() -> None:
@@ -134,6 +137,7 @@ def test_a_stage_at_its_limit_is_named_for_the_one_that_it_holds_up() -> None:
     both = StreamWatch("", one.through, one.rhythm, [one.stages[0], two.stages[0]])
     held, holds = verdicts(Detector(stream), both, [Live(9, None), Live(4, None)], one.through)
     assert (held.raised, held.constrains, holds.raised, holds.constrains) == (True, False, True, True)
+    assert holds.since == held.since
     assert held.why.endswith("; two constrains the stream")
     assert holds.why.startswith("it is at its WIP limit of 4 and holds up one; ")
 

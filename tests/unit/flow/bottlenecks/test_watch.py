@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 
 from flow.bottlenecks.business_time import BusinessCalendar
 from flow.bottlenecks.cusum import MOST_EVIDENCE, Cusum
-from flow.bottlenecks.follow import KEPT, Memory, follow, learned_at, pack_memory, start_of_reading, unpack_memory
+from flow.bottlenecks.follow import (
+    KEPT,
+    Memory,
+    follow,
+    learned_at,
+    learned_at_once,
+    pack_memory,
+    start_of_reading,
+    unpack_memory,
+)
 from flow.bottlenecks.history import Hour, StreamHour
+from flow.bottlenecks.stage_watch import CLEARED_AT, USUAL_TO
 from flow.bottlenecks.stream_watch import Detector, pack_watch
 from flow.definitions import Stage, Stream
 from flow.instants import DAY, HOUR
@@ -122,6 +132,44 @@ def test_a_surge_is_not_learned_while_its_alarm_stands() -> None:
     assert watch is not None
     assert watch.stages[0].raised == "overload"
     assert watch.stages[0].baseline.arrival_rate == pytest.approx(8, rel=0.15)
+
+
+def test_an_alarm_ends_with_the_evidence_of_its_own_cause() -> None:
+    """Items leave again, more of them arrive than before: the slowdown is over, and an overload is told as one."""
+    watch, _ = follow(Detector(STREAM), Memory(), hours(22, leaves_two=20))
+    assert watch is not None
+    stage = watch.stages[1]
+    assert stage.raised == "slowdown"
+    for cusum in stage.slower:
+        cusum.reset(watch.through)
+    stage.more[0].value = 0.8 * stage.more[0].threshold
+    quiet = StreamHour(watch.through, watch.through + HOUR, [Hour(0, 0, 1), Hour(0, 0, 18)])
+    calm = Detector(STREAM).after(watch, quiet).stages[1]
+    assert (calm.raised, calm.overload.evidence > CLEARED_AT) == ("", True)
+    stage.more[0].value = 1.4 * stage.more[0].threshold
+    flooded = Detector(STREAM).after(watch, quiet).stages[1]
+    assert (flooded.raised, flooded.raised_at) == ("overload", quiet.end)
+
+
+def test_days_with_a_little_evidence_are_learned_and_days_with_much_are_not() -> None:
+    watch, _ = follow(Detector(STREAM), Memory(), hours(20))
+    assert watch is not None
+    stage = watch.stages[1]
+    stage.pending.days = 3.0
+    learned = {}
+    for share in (0.9 * USUAL_TO, 1.2 * USUAL_TO):
+        stage.slower[1].value = share * stage.slower[1].threshold
+        quiet = StreamHour(watch.through, watch.through + HOUR, [Hour(0, 0, 1), Hour(0, 0, 0)])
+        learned[share] = Detector(STREAM).after(watch, quiet).stages[1].pending.days
+    few, much = learned.values()
+    assert (few, much > 3) == (0.0, True)
+
+
+@pytest.mark.parametrize(("baseline", "learned"), [(14, 14), (28, 21), (30, 22.5)])
+def test_three_quarters_of_the_baseline_are_learned_at_once_and_two_weeks_at_least(
+    baseline: int, learned: float
+) -> None:
+    assert learned_at_once(Detector(replace(STREAM, baseline=baseline * DAY))) == learned * DAY
 
 
 @given(st.integers(14 * 24, 30 * 24 - 1), st.integers(1, 8))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
 
+from service.command_line import INTERRUPTED, main
 from service.command_line.app import COMMANDS, build
 from service.version import version
 
@@ -73,3 +75,18 @@ def test_a_group_of_commands_still_has_its_own():
     result = CliRunner().invoke(build(), ["dead-letters", "--help"])
     assert "replay" in result.output
     assert "list" in result.output
+
+
+class Interrupted(ModuleType):
+    """Whoever takes something out of it is interrupted, as by Ctrl-C while it is loaded."""
+
+    def __getattr__(self, name):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_a_command_is_loaded_ends_it_without_a_word(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "service.command_line.app", Interrupted("app"))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == INTERRUPTED
+    assert capsys.readouterr() == ("", "")

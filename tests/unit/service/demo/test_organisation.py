@@ -11,8 +11,9 @@ from flow.matching import Router, StageMap
 from flow.native import decode_native
 from service.command_line.demo_command import definitions
 from service.demo.happenings import Native, Webhook
-from service.demo.organisation import SLOW_FOR, Organisation
+from service.demo.organisation import Organisation
 from service.demo.poster import history_lines
+from service.demo.story import TEAMS
 from service.log import with_signals
 
 START = 1_795_339_800_000
@@ -22,6 +23,7 @@ DEFINITIONS = read_definitions(definitions())
 STREAM = DEFINITIONS.streams["product"]
 ROUTER = Router(DEFINITIONS)
 STAGES = StageMap(STREAM)
+LIMIT = STREAM.stages[STREAM.stage_index("review")].wip_limit or 0
 
 
 def told(until, seed=7, slow_from=NEVER, **options):
@@ -96,13 +98,25 @@ def test_the_tools_of_an_organisation_all_speak():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_reviews_keep_up_until_they_slow_down_and_then_pile_up_over_their_limit(seed):
-    limit = STREAM.stages[STREAM.stage_index("review")].wip_limit
-    assert limit is not None
-    slow_from = START + HOUR
-    before = [wip_of(told(slow_from - step * MINUTE, seed))["review"] for step in range(1, 6)]
-    assert sorted(before)[2] <= limit
-    assert wip_of(told(slow_from + SLOW_FOR, seed, slow_from))["review"] > limit
+def test_reviews_keep_up_until_they_slow_down_and_then_pile_up(seed):
+    slow_from = START + 2 * MINUTE
+    usual = told(START + 6 * MINUTE, seed, teams=TEAMS)
+    slow = told(START + 6 * MINUTE, seed, slow_from, teams=TEAMS)
+    assert wip_of(usual)["review"] <= 1.5 * LIMIT < 2 * LIMIT < wip_of(slow)["review"]
+    before = [entry for entry in slow if entry.at < slow_from]
+    assert before == [entry for entry in usual if entry.at < slow_from]
+
+
+def test_organisations_share_no_item_no_deployment_and_no_incident():
+    large = told(START + HOUR)
+    small = told(START + HOUR, seed=8, repositories=["acme/platform"])
+    assert {ROUTER.streams_of(fact) for fact in facts_of(small)} == {("platform",)}
+    ids = [{fact.id for fact in facts} for facts in (every_fact_of(large), every_fact_of(small))]
+    assert not ids[0] & ids[1]
+
+
+def every_fact_of(happenings):
+    return decode_native(b"\n".join(history_lines(happenings, ROUTER.items_named_in)), "ndjson", START + 48 * HOUR, 0)
 
 
 def test_time_can_run_slower():

@@ -50,7 +50,7 @@ def poster(service):
 
 
 def happenings():
-    return Organisation(7, START, slow_from=START).until(START + 10 * MINUTE)
+    return Organisation(7, START).until(START + 10 * MINUTE)
 
 
 def test_webhooks_are_signed_so_that_the_service_accepts_them(poster, service):

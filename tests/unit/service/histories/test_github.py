@@ -14,11 +14,6 @@ AT = parse_instant("2026-10-20T08:00:00Z")
 HOUR = 3_600_000
 
 
-@pytest.fixture(autouse=True)
-def _without_a_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
 def a_repository(**options):
     repository = GitHub(**options)
     for number in range(5):

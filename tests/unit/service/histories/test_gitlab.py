@@ -17,11 +17,6 @@ AT = parse_instant("2026-10-20T08:00:00Z") + 456
 HOUR = 3_600_000
 
 
-@pytest.fixture(autouse=True)
-def _without_a_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
 def webhooks(project):
     return told_by_webhooks("gitlab", [({}, body) for body in project.webhooks])
 

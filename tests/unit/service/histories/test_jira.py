@@ -13,11 +13,6 @@ AT = parse_instant("2026-11-20T08:00:00Z") + 250
 HOUR = 3_600_000
 
 
-@pytest.fixture(autouse=True)
-def _without_a_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
 def a_site(**options):
     site = Jira(**options)
     for number in range(5):

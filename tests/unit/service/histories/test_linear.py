@@ -24,11 +24,6 @@ AT = parse_instant("2026-10-20T08:00:00Z") + 456
 HOUR = 3_600_000
 
 
-@pytest.fixture(autouse=True)
-def _without_a_proxy(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
 def webhooks(site):
     return told_by_webhooks("linear", [({}, body) for body in site.webhooks])
 

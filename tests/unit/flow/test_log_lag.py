@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.log_lag import MOST_ENDS, LagAges
+from flow.log_lag import MOST_ENDS, LagAges
 
 
 def test_what_is_read_has_no_age():
