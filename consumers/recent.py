@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -45,6 +45,10 @@ class Recent(Generic[Key, Value]):
         """Hold an entry as the most recently used."""
         self._entries[key] = value
         self._entries.move_to_end(key)
+
+    def add(self, entries: Mapping[Key, Value]) -> None:
+        """Hold entries of keys that are not held, as the most recently used."""
+        self._entries.update(entries)
 
     def drop(self, key: Key) -> None:
         """Hold this entry no longer."""

@@ -216,10 +216,8 @@ class StreamState:
 
     def read_in(self, names: Sequence[str], rows: Sequence[bytes | None]) -> dict[str, Item]:
         """Items from their rows in `timelines`; they are now the most recently used."""
-        items: dict[str, Item] = {}
-        for name, row in zip(names, rows, strict=True):
-            items[name] = self.fold.load_item(row) if row else self.fold.new_item()
-            self._items.put(name, items[name])
+        items = self.fold.items_of(names, rows)
+        self._items.add(items)
         return items
 
     def _fold(

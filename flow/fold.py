@@ -6,6 +6,7 @@ before it is taken out and the one after it put in. Counters only grow: of a cor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -90,6 +91,13 @@ class Fold:
     def new_item(self) -> Item:
         """An item of which no fact is known."""
         return Item(Timeline(), self.walker.start())
+
+    def items_of(self, names: Sequence[str], rows: Sequence[bytes | None]) -> dict[str, Item]:
+        """Items by name, each from its row; None: no fact of it is known. Raises as `load_item` does."""
+        found: dict[str, Item] = {}
+        for name, row in zip(names, rows, strict=True):
+            found[name] = self.load_item(row) if row else self.new_item()
+        return found
 
     def load_item(self, row: bytes) -> Item:
         """An item from its stored timeline. Raises msgspec.DecodeError on a row that is not one."""

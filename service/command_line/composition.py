@@ -13,7 +13,11 @@ from flow.errors import SettingsError
 from service.embedded_folder import ServerFiles, noted_socket, socket_url
 from service.settings import Settings
 
-_YOUNG_OBJECTS: Final = 50_000
+YOUNG_OBJECTS: Final = 50_000
+"""After so many new objects the garbage collector looks, where somebody waits for an answer: it takes a few ms."""
+
+YOUNG_OBJECTS_OF_WORKERS: Final = 500_000
+"""The same where nobody does."""
 
 
 def now() -> int:
@@ -21,14 +25,14 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def run_forever(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def run_forever(main: Callable[[], Coroutine[Any, Any, None]], young_objects: int = YOUNG_OBJECTS) -> None:
     """Run a process on the fastest event loop there is here.
 
     What is kept in memory has no cycles, so the garbage collector looks seldom: at its defaults it would walk
     hundreds of thousands of items over and over.
     """
     gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, 20, 1000)
+    gc.set_threshold(young_objects, 20, 1000)
     with _runner() as runner:
         runner.run(main())
 
