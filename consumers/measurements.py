@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Mapping
 from typing import Final
 
-from flow.facts import Fact
 from flow.worker_metrics import (
     COMMIT_BUCKETS,
     DELAY_BUCKETS,
@@ -18,9 +16,6 @@ from flow.worker_metrics import (
 
 MOST_SOURCES: Final = 200
 _OTHER: Final = "other"
-
-_source_of = attrgetter("source")
-_at_of = attrgetter("at")
 
 
 class Measurements:
@@ -38,7 +33,7 @@ class Measurements:
         metrics.visible_seconds.observe(VISIBLE_BUCKETS, max(0, visible_after) / 1000, facts)
 
     def shown(self, times: Mapping[str, list[int]], visible_at: int, visible_after: int) -> None:
-        """Facts became visible at this instant: of each source their event times (`times_by_source`). All in ms."""
+        """Facts became visible at this instant: of each source their event times. All in ms."""
         for name, ats in times.items():
             source = self._source(name)
             source.last_at = max(source.last_at, *ats)
@@ -64,16 +59,3 @@ class Measurements:
         """What the exporter reads."""
         self.metrics.at = now
         return pack_worker(self.metrics)
-
-
-def times_by_source(groups: Iterable[Sequence[Fact]]) -> dict[str, list[int]]:
-    """Event times (ms) of facts, by their source. Facts of one stream mostly have one source."""
-    times: dict[str, list[int]] = {}
-    for facts in groups:
-        sources = set(map(_source_of, facts))
-        if len(sources) == 1:
-            times.setdefault(sources.pop(), []).extend(map(_at_of, facts))
-        else:
-            for fact in facts:
-                times.setdefault(fact.source, []).append(fact.at)
-    return times

@@ -15,7 +15,7 @@ from consumers.dead_letters import DeadLetters, Letter, RejectionLimit
 from consumers.generations import open_generations
 from consumers.lane_state import LaneState
 from consumers.log import Batch
-from consumers.measurements import Measurements, times_by_source
+from consumers.measurements import Measurements
 from consumers.recent import Room
 from consumers.routing import Sorted, sort_batch
 from consumers.stream_state import Bounds, StreamState
@@ -141,7 +141,10 @@ class Partition:
         """Fold a batch that is prepared into the state in memory."""
         now, position = self._work.clock(), found.batch.offsets[-1]
         commits: list[Commit] = []
-        folded = {name: self._states[name].take_in(facts, found.held[name], now) for name, facts in found.items.items()}
+        folded = {
+            name: self._states[name].take_in(facts, found.held[name], now, found.source)
+            for name, facts in found.items.items()
+        }
         await have_in_memory(self._work.redis, [each.cells for each in folded.values()])
         self._grown.update(folded)
         for name, each in folded.items():
@@ -152,7 +155,7 @@ class Partition:
             commit, refused = await self._lanes.apply(found.lanes, position, now)
             commits.append(commit)
             self._left_out.append((commit, found.letters_for(refused)))
-        self._times[position] = times_by_source((*found.items.values(), found.lanes))
+        self._times[position] = found.times_by_source()
         new_letters = [letter for letter in found.letters if letter.offset > (self._letters.position or 0)]
         if new_letters:
             commits.append(self._letters.commit(new_letters, position, now))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import attrgetter
 from typing import Final, cast
 
@@ -35,6 +36,7 @@ FUTURE_TOLERANCE: Final = DAY
 _LANE_FACTS: Final = frozenset({ChangeFact, DeploymentFact, IncidentFact})
 _UNKNOWN_SOURCE: Final = "unknown"
 _at_of = attrgetter("at")
+_source_of = attrgetter("source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,10 @@ class Refused:
 
 @dataclass(slots=True)
 class Sorted:
-    """One batch by what it changes: facts of each stream, with their items; deliveries; what can't be applied."""
+    """One batch by what it changes: facts of each stream, with their items; deliveries; what can't be applied.
+
+    `source` is the source of all of them and `times` are their event times, where that is known to be so simple.
+    """
 
     batch: Batch
     decoded: list[Fact] = field(default_factory=list)
@@ -57,6 +62,17 @@ class Sorted:
     held: dict[str, dict[str, Item]] = field(default_factory=dict)
     lanes: list[LaneFact] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
+    source: str | None = None
+    times: list[int] = field(default_factory=list)
+
+    def times_by_source(self) -> dict[str, list[int]]:
+        """Event times (ms) of the facts that are applied, by their source; those of two streams stand twice."""
+        if self.source is not None:
+            return {self.source: self.times}
+        found: dict[str, list[int]] = {}
+        for fact in chain(chain.from_iterable(self.items.values()), self.lanes):
+            found.setdefault(fact.source, []).append(fact.at)
+        return found
 
     def letters_for(self, refused: Sequence[Refused]) -> list[Letter]:
         """What to write of facts that could not be applied."""
@@ -100,6 +116,9 @@ def _route_at_once(result: Sorted, router: Router) -> bool:
     result.items = {
         name: cast(list[ItemFact | SignalFact], group) for streams, group in found.items() for name in streams
     }
+    sources = set(map(_source_of, facts))
+    if len(sources) == 1 and len(names) == len(found):
+        result.source, result.times = sources.pop(), times
     return True
 
 

@@ -106,11 +106,17 @@ class StreamState:
         await have_in_memory(self._redis, [folded.cells])
         return self.commit_of(folded, position, now), folded.refused
 
-    def take_in(self, facts: list[ItemFact | SignalFact], items: dict[str, Item], now: int) -> Folded:
-        """Fold facts, of many streams before anything of their cells is read: then one round trip reads all."""
+    def take_in(
+        self, facts: list[ItemFact | SignalFact], items: dict[str, Item], now: int, source: str | None = None
+    ) -> Folded:
+        """Fold facts, of many streams before anything of their cells is read: then one round trip reads all.
+
+        `source` is the source of all of them, where that is known.
+        """
         self.fold.begin(now)
         refused, late, duplicates = self._fold(facts, items)
-        self._count_facts(facts, late, duplicates)
+        told = Counter(map(_source_of, facts)) if source is None else {source: len(facts)}
+        self._count_facts(told, Counter(late), Counter(duplicates))
         changes = self.fold.take()
         return Folded(changes, self._cells.kept(changes.cells, now), refused)
 
@@ -236,10 +242,10 @@ class StreamState:
                 refused.append(Refused(fact, Reason.TIMELINE_FULL, message))
         return refused, late, duplicates
 
-    def _count_facts(self, facts: Iterable[ItemFact | SignalFact], late: list[str], duplicates: list[str]) -> None:
+    def _count_facts(self, *by_source: Mapping[str, int]) -> None:
         counts = self._monitor
-        for kind, sources in (("facts", map(_source_of, facts)), ("late", late), ("duplicates", duplicates)):
-            for source, count in Counter(sources).items():
+        for kind, sources in zip(("facts", "late", "duplicates"), by_source, strict=True):
+            for source, count in sources.items():
                 name = f"{kind}|{source}"
                 counts[name] = counts.get(name, 0) + count
 

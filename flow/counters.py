@@ -10,7 +10,8 @@ latest of those that were not there before. So
 - count, sum and buckets of a histogram, and the counter beside it, tell of the same events, for every label;
 - each kind's count is never less than there are such events now, and its gain by one fact never more than what that
   fact made more of. A fact splits or adds one visit, so no kind counts an item more often than the item has facts
-  (where a stream has several `done` stages, one that goes from one to another and back adds two completions);
+  (where a stream has several `done` stages, one that goes from one to another and back adds two completions and two
+  reopenings);
 - each event counts with what was true of it when it was counted: a time that a later fact moves to another bucket, or
   an item to another type, is not new and stays where it was counted.
 

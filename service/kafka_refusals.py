@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.conn import AIOKafkaConnection, collect_hosts
 from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -17,6 +18,9 @@ from service.kafka_settings import ClusterSettings
 
 _WITHIN: Final = 3_000
 """Milliseconds for one broker."""
+
+_CLOSED_WITHIN: Final = 0.25
+"""Seconds for its connection to be closed; one that never came about has no end."""
 
 
 async def why_not(settings: ClusterSettings) -> SettingsError | Unavailable | None:
@@ -47,16 +51,18 @@ async def _ask(host: str, port: int, options: Mapping[str, Any]) -> None:
 
     That a token is refused is told where the client doesn't look. The broker then hangs up, or knows of no brokers.
     """
-    connection: Any = await create_conn(host, port, **options)
-    with_token = "sasl_oauth_token_provider" in options
+    connection: Any = AIOKafkaConnection(host, port, **options)
+    with_token, connected = "sasl_oauth_token_provider" in options, False
     try:
+        await connection.connect()
+        connected = True
         known: Any = await connection.send(MetadataRequest([]))
     except KafkaError:
-        if with_token:
+        if with_token and connected:
             raise SaslAuthenticationFailed() from None
         raise
     finally:
-        connection.close()
+        await asyncio.wait({connection.close()}, timeout=_CLOSED_WITHIN)
     if with_token and not known.brokers:
         raise SaslAuthenticationFailed()
 

@@ -43,6 +43,7 @@ TROUBLES: Final[dict[str, Family]] = {
     "10 a day, half of the work blocked for a day": blocked(TEN, 0.5, 1.0),
     "10 a day, WIP limits, speed × 0.5": slowdown(ordinary(10, limits=3), 0.5),
     "10 a day, 10% rework, speed × 0.6": slowdown(ordinary(10, rework=0.1), 0.6),
+    "10 a day, work with variation 1.5, speed × 0.5": slowdown(ordinary(10, variation=1.5), 0.5),
     "10 a day, work with variation 2, speed × 0.5": slowdown(UNEVEN, 0.5),
     "10 a day, office hours, no calendar, speed × 0.64": slowdown(IN_OFFICE, 0.64),
     "10 a day, office hours, calendar, speed × 0.64": slowdown(IN_OFFICE, 0.64),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from consumers.measurements import MOST_SOURCES, Measurements, times_by_source
-from flow.facts import ItemFact
+from consumers.measurements import MOST_SOURCES, Measurements
 from flow.worker_metrics import DELAY_BUCKETS, VISIBLE_BUCKETS, unpack_worker
 
 
@@ -17,9 +16,8 @@ def test_a_batch_counts_its_facts_and_how_long_it_took() -> None:
 
 
 def test_each_source_has_its_own_delays() -> None:
-    facts = [ItemFact("1", "jira", "A-1", 900), ItemFact("2", "github", "a#1", 500), ItemFact("3", "jira", "A-2", 0)]
     measurements = Measurements(started_at=0)
-    measurements.shown(times_by_source([facts]), visible_at=1000, visible_after=5)
+    measurements.shown({"jira": [900, 0], "github": [500]}, visible_at=1000, visible_after=5)
     jira, github = measurements.metrics.sources["jira"], measurements.metrics.sources["github"]
     assert (jira.last_at, jira.delay_seconds.total, sum(jira.visible_seconds.counts)) == (900, 1.1, 2)
     assert (github.last_at, github.delay_seconds.counts[DELAY_BUCKETS.index(0.5)]) == (500, 1)

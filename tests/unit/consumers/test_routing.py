@@ -50,3 +50,18 @@ def test_deliveries_from_the_future_are_refused_too() -> None:
 def test_without_blocks_the_batch_as_a_whole_says_when_it_was_received() -> None:
     batch = Batch(0, encode_facts([item("a", NOW + 2 * DAY)]).rstrip(b"\n"), [7], NOW)
     assert [letter.offset for letter in sort_batch(batch, ROUTER, {}).letters] == [7]
+
+
+def test_times_of_what_is_applied_are_told_by_source_however_it_was_routed() -> None:
+    own, other = item("a", NOW), ItemFact("b", "jira", "CHK-2", NOW + 1, status="S")
+    deployed = DeploymentFact("x", "forge", "shop", "live", "d1", NOW + 2, "succeeded")
+    cases: list[tuple[list[ItemFact | DeploymentFact], dict[str, list[int]]]] = [
+        ([own, own], {"acme": [NOW, NOW]}),
+        ([own, other], {"acme": [NOW], "jira": [NOW + 1]}),
+        ([own, deployed, item("c", NOW + 2 * DAY)], {"acme": [NOW], "forge": [NOW + 2]}),
+    ]
+    for facts, expected in cases:
+        lines = encode_facts(facts).rstrip(b"\n")
+        found = sort_batch(Batch(0, lines, range(1, len(facts) + 1), NOW), ROUTER, {})
+        assert found.times_by_source() == expected
+        assert found.source == ("acme" if facts == [own, own] else None)
