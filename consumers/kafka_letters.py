@@ -31,6 +31,9 @@ _AT_ONCE: Final = 100
 _WAIT: Final = 1000
 _AGAIN_AFTER: Final = 1.0
 _START_WITHIN: Final = 30.0
+_MOST_EMPTY: Final = 5
+"""So many reads in a row may bring nothing although there is something; then the client starts anew."""
+
 _FIELDS: Final = ("kind", "source", "reason", "message", "at", "headers")
 
 
@@ -58,7 +61,7 @@ class KafkaLetters:
             await asyncio.sleep(_AGAIN_AFTER)
 
     async def _copy(self) -> None:
-        """Copy from the stored place on. Raises PositionConflict when another worker copied meanwhile."""
+        """Copy from the stored place on. Raises PositionConflict when another worker copied meanwhile, TimeoutError."""
         consumer = AIOKafkaConsumer(
             **self._options, enable_auto_commit=False, auto_offset_reset="earliest", max_poll_records=_AT_ONCE
         )
@@ -73,15 +76,29 @@ class KafkaLetters:
         consumer.assign([self._place])
         position = await self._stored()
         consumer.seek(self._place, position or 0)
+        empty = 0
         while True:
             found = await consumer.getmany(self._place, timeout_ms=_WAIT)
             records = found.get(self._place, ())
             if records:
+                empty = 0
                 commit = self._commit(records, position)
                 await self._committer.execute([commit])
                 position = commit.position
             elif await self._stored() != position:
                 raise PositionConflict("another worker copied letters, or Redis lost some: read again from its place")
+            elif await self._is_behind(consumer):
+                empty += 1
+                if empty >= _MOST_EMPTY:
+                    raise TimeoutError("there are letters, and the client brings none")
+            else:
+                empty = 0
+
+    async def _is_behind(self, consumer: Any) -> bool:
+        """Whether the topic has letters that were not read."""
+        async with asyncio.timeout(_START_WITHIN):
+            ends = await consumer.end_offsets([self._place])
+            return bool(await consumer.position(self._place) < ends[self._place])
 
     async def _stored(self) -> int | None:
         stored: Any = await self._redis.get(keys.deliveries_position(_PARTITION))
