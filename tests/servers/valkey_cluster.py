@@ -80,8 +80,10 @@ class Cluster:
         return self.master_of(key)
 
     def is_settled(self) -> bool:
-        """Whether all nodes run and agree, and all replicas are connected to their masters."""
-        return all(_is_settled(node, len(self.nodes)) for node in self.nodes)
+        """Whether all nodes run and agree who holds which slots, and all replicas are connected to their masters."""
+        if not all(_is_settled(node, len(self.nodes)) for node in self.nodes):
+            return False
+        return len({_holders(node) for node in self.nodes}) == 1
 
     def mend(self) -> None:
         """Start what was killed. Return once all nodes agree again."""
@@ -101,7 +103,7 @@ class Cluster:
         with source.client() as old, target.client() as new:
             to = ("NODE", new.execute_command("CLUSTER MYID"))
             old.execute_command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, *to)
-        until(lambda: self.master_of(key) is target, self.said)
+        until(lambda: self.master_of(key) is target and self.is_settled(), self.said)
         return target
 
     def _ends_of_move(self, key: str) -> tuple[Server, Server]:
@@ -121,6 +123,7 @@ class Cluster:
                 _migrate(old, target, names)
             new.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
             old.execute_command("CLUSTER SETSLOT", slot, "NODE", new_id)
+        until(self.is_settled, self.said)
 
     def move_keys(self, target: Server, *names: str) -> None:
         """Move some keys of a slot that is on its way to this node."""
@@ -176,6 +179,11 @@ def _migrate(old: redis.Redis, target: Server, names: Sequence[str]) -> None:
 def _slots(node: Server) -> list[Any]:
     found: list[Any] = _raw(node, "CLUSTER SLOTS")
     return found
+
+
+def _holders(node: Server) -> frozenset[tuple[int, int, int]]:
+    """First and last slot of each range, and the port of the master that holds it, as this node knows it."""
+    return frozenset((first, last, master[1]) for first, last, master, *_ in _slots(node))
 
 
 def _info(node: Server) -> dict[str, str]:
