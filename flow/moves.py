@@ -43,7 +43,7 @@ class StepTally(Tally):
         self.edges = edges
 
     def note(self, at: int, stage: int, code: int, count: int) -> None:
-        """Something of a stage that only its cell counts: `code` as in `flow.vector`."""
+        """So much more of what `code` (`flow.vector`) counts of the stage."""
         _count(self.cell(at), stage * SLOT + code, count)
 
     def arrived(self, stage: int, at: int) -> None:

@@ -2,16 +2,17 @@
 
 import { element, keepChildren, tell } from "./dom.js";
 import { count, duration, percent } from "./format.js";
+import { listing } from "./listing.js";
 
 const HEADS = [
-  ["Service", ""],
-  ["Environment", ""],
-  ["Deployments", "Deployments that succeeded in the window"],
-  ["A day", "Deployment frequency: successful deployments a day"],
-  ["Change lead time", "From the commit to the deployment that brought it; the median"],
-  ["Change fail rate", "Share that needed immediate intervention"],
-  ["Recovery time", "Failed deployment recovery time; the median"],
-  ["Rework rate", "Share that was made because of an incident"],
+  ["Service"],
+  ["Environment"],
+  ["Deployments", "number", "Deployments that succeeded in the window"],
+  ["A day", "number", "Deployment frequency: successful deployments a day"],
+  ["Change lead time", "number", "From the commit to the deployment that brought it; the median"],
+  ["Change fail rate", "number", "Share that needed immediate intervention"],
+  ["Recovery time", "number", "Failed deployment recovery time; the median"],
+  ["Rework rate", "number", "Share that was made because of an incident"],
 ];
 
 export class Deliveries {
@@ -19,21 +20,11 @@ export class Deliveries {
   #note = element("p", { class: "note" });
 
   constructor() {
-    const heads = HEADS.map(([text, title], index) =>
-      element("th", { scope: "col", class: index > 1 ? "number" : null, title: title || null, text }),
-    );
-    const table = element(
-      "table",
-      { class: "rows" },
-      element("caption", { class: "unseen", text: "Deliveries by service and environment" }),
-      element("thead", {}, element("tr", {}, ...heads)),
-      this.#body,
-    );
-    this.#table = element(
-      "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": "deliveries-title" },
-      table,
-    );
+    this.#table = listing(this.#body, {
+      panel: "deliveries",
+      caption: "Deliveries by service and environment",
+      heads: HEADS,
+    });
     this.root = element(
       "section",
       { class: "panel whole", id: "deliveries", "aria-labelledby": "deliveries-title" },

@@ -2,6 +2,7 @@
 
 import { element, keepChildren, mark, tell } from "./dom.js";
 import { NOTHING, duration, plural } from "./format.js";
+import { listing } from "./listing.js";
 
 export class Items {
   #open;
@@ -23,24 +24,17 @@ export class Items {
       hidden: true,
       click: () => this.#clear(),
     });
-    const heads = [["Item"], ["Stage", "narrow"], ["In it", "number"], ["Since start", "number wide"]];
-    const table = element(
-      "table",
-      { class: "rows" },
-      element("caption", { class: "unseen", text: "Items in progress, those that are longest in their stage first" }),
-      element(
-        "thead",
-        {},
-        element("tr", {}, ...heads.map(([text, kind]) => element("th", { scope: "col", class: kind ?? null, text }))),
-      ),
-      this.#body,
-    );
     this.root = element(
       "section",
       { class: "panel", id: "items", "aria-labelledby": "items-title" },
       element("div", { class: "titled" }, this.#heading, this.#all),
       this.#note,
-      element("div", { class: "scroll list", tabindex: "0", role: "region", "aria-labelledby": "items-title" }, table),
+      listing(this.#body, {
+        panel: "items",
+        kind: "list",
+        caption: "Items in progress, those that are longest in their stage first",
+        heads: [["Item"], ["Stage", "narrow"], ["In it", "number"], ["Since start", "number wide"]],
+      }),
     );
   }
 

@@ -2,6 +2,7 @@
 
 import { element, keepChildren, mark, tell } from "./dom.js";
 import { NOTHING, count, duration, percent, plural } from "./format.js";
+import { listing } from "./listing.js";
 
 /** Key, name, what it means, what it is now, and the name of its target. */
 const MEASURES = [
@@ -73,24 +74,17 @@ export class Measures {
   #note = element("p", { class: "note" });
 
   constructor() {
-    const heads = [["Measure"], ["Now", "number"], ["Target", "number"]];
-    const table = element(
-      "table",
-      { class: "rows" },
-      element("caption", { class: "unseen", text: "Flow measures over the window, beside their targets" }),
-      element(
-        "thead",
-        {},
-        element("tr", {}, ...heads.map(([text, kind]) => element("th", { scope: "col", class: kind ?? null, text }))),
-      ),
-      this.#body,
-    );
     this.root = element(
       "section",
       { class: "panel", id: "measures", "aria-labelledby": "measures-title" },
       element("h2", { id: "measures-title", text: "Flow measures" }),
       this.#note,
-      element("div", { class: "scroll whole", tabindex: "0", role: "region", "aria-labelledby": "measures-title" }, table),
+      listing(this.#body, {
+        panel: "measures",
+        kind: "whole",
+        caption: "Flow measures over the window, beside their targets",
+        heads: [["Measure"], ["Now", "number"], ["Target", "number"]],
+      }),
     );
   }
 

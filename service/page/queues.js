@@ -2,9 +2,10 @@
 
 import { element, keepChildren, tell } from "./dom.js";
 import { NOTHING, count, duration, plural } from "./format.js";
+import { listing } from "./listing.js";
 
 const HEADS = [
-  ["Item", "", ""],
+  ["Item"],
   ["WSJF", "number", "(value + criticality + risk reduction) / size"],
   ["Cost of delay", "number wide", "Value + criticality + risk reduction"],
   ["Size", "number wide", "Size of the job"],
@@ -24,21 +25,12 @@ export class Queues {
   /** `open(item)` is called when one is chosen. */
   constructor(open) {
     this.#open = open;
-    const heads = HEADS.map(([text, kind, title]) =>
-      element("th", { scope: "col", class: kind || null, title: title || null, text }),
-    );
-    const table = element(
-      "table",
-      { class: "rows" },
-      element("caption", { class: "unseen", text: "Items of the queue, the highest WSJF first" }),
-      element("thead", {}, element("tr", {}, ...heads)),
-      this.#body,
-    );
-    this.#list = element(
-      "div",
-      { class: "scroll list", tabindex: "0", role: "region", "aria-labelledby": "queues-title" },
-      table,
-    );
+    this.#list = listing(this.#body, {
+      panel: "queues",
+      kind: "list",
+      caption: "Items of the queue, the highest WSJF first",
+      heads: HEADS,
+    });
     this.root = element(
       "section",
       { class: "panel", id: "queues", "aria-labelledby": "queues-title" },

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +20,6 @@ from redis.asyncio import Redis
 
 from flow import keys
 from flow.facts import Fact, ItemFact, decode_fact, subject_key
-from flow.instants import DAY, SECOND
 from flow.records import MOST_BYTES
 from service.command_line.composition import now
 from service.kafka_topics import LARGEST_LETTER
@@ -29,6 +27,7 @@ from tests.integration.installation import Installation
 from tests.integration.kafka_installation import PATIENCE, ROOT, KafkaInstallation
 from tests.integration.test_crash import DEFINITIONS, STATUSES, assert_equal_to_oracle, native
 from tests.integration.test_kafka_exactness import STREAM
+from tests.integration.walking_items import WalkingItems
 from tests.servers.kafka import KafkaCluster
 from tests.servers.redis_server import run_server
 
@@ -45,12 +44,13 @@ class Outside:
     def __init__(self, cluster: KafkaCluster, seed: int = 1) -> None:
         self.cluster = cluster
         self.topic = f"{uuid4().hex[:8]}.events"
-        self.facts: list[ItemFact] = []
-        self._seed = seed
-        self._rng = random.Random(seed)
-        self._stage = [0] * ITEMS
-        self._since = now() - 10 * DAY
+        self._items = WalkingItems(ITEMS, STATUSES, seed, now())
         self._producer: Any = None
+
+    @property
+    def facts(self) -> list[ItemFact]:
+        """All that was put into it."""
+        return self._items.facts
 
     async def open(self) -> None:
         await self.cluster.create_topic(self.topic, PARTITIONS, **{"max.message.bytes": str(LARGEST_LETTER)})
@@ -67,7 +67,7 @@ class Outside:
 
     async def put_facts(self, count: int) -> None:
         """So many facts of items that walk through the stages; those of an item in one partition, in order."""
-        facts = [self._fact() for _ in range(count)]
+        facts = self._items.tell(count)
         sent = [await self._send(native(fact), key=fact.item) for fact in facts]
         await asyncio.gather(*sent)
 
@@ -95,22 +95,6 @@ class Outside:
         body = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
         options = {"headers": list(headers), "key": key.encode() or None, "partition": partition}
         return await self._producer.send(self.topic, body, **options)
-
-    def _fact(self) -> ItemFact:
-        rng, number = self._rng, len(self.facts)
-        item = rng.randrange(ITEMS)
-        self._stage[item] = max(0, self._stage[item] + rng.choice((1, 1, 1, 0, -1))) % len(STATUSES)
-        fact = ItemFact(
-            id=f"evt-{self._seed}-{number}",
-            source="acme",
-            item=f"CHK-{item}",
-            at=self._since + number * SECOND,
-            seq=number,
-            status=STATUSES[self._stage[item]],
-            project="CHK",
-        )
-        self.facts.append(fact)
-        return fact
 
 
 @pytest.fixture

@@ -141,10 +141,11 @@ async def test_before_there_is_enough_history_it_says_so(scene: Scene) -> None:
     assert "2100-01-18T00:00:00Z" in said.stages[0].why
 
 
-async def test_facts_that_come_late_are_judged_as_if_they_had_been_in_time(scene: Scene) -> None:
-    facts = history(25, stuck_from=23)
-    late = [fact for fact in facts if MONDAY + 24 * DAY < fact.at < MONDAY + 24.5 * DAY]
-    scene.now = MONDAY + 25 * DAY
+async def judged_late(scene: Scene, days: int, first: float, last: float) -> tuple[Said, Said]:
+    """What is said before the facts between two days of a history come, and after; the latter as if made anew."""
+    facts = history(days, stuck_from=23)
+    late = [fact for fact in facts if MONDAY + first * DAY < fact.at < MONDAY + last * DAY]
+    scene.now = MONDAY + days * DAY
     await scene.write([fact for fact in until(facts, scene.now) if fact not in late])
     runner = scene.runner()
     await runner.turn()
@@ -153,30 +154,18 @@ async def test_facts_that_come_late_are_judged_as_if_they_had_been_in_time(scene
     scene.now += CHANGED_EVERY
     await runner.turn()
     corrected = await scene.said()
-    await runner.lease.release()
-    await scene.redis.delete(keys.detector("web"))
-    await scene.runner().turn()
-    assert corrected == await scene.said()
+    assert corrected == await said_anew(scene, runner)
+    return without, corrected
+
+
+async def test_facts_that_come_late_are_judged_as_if_they_had_been_in_time(scene: Scene) -> None:
+    without, corrected = await judged_late(scene, 25, 24, 24.5)
     assert corrected != without
 
 
 async def test_facts_that_are_days_late_count_at_the_next_look(scene: Scene) -> None:
-    facts = history(24, stuck_from=23)
-    late = [fact for fact in facts if MONDAY + 19 * DAY < fact.at < MONDAY + 21 * DAY]
-    scene.now = MONDAY + 24 * DAY
-    await scene.write([fact for fact in until(facts, scene.now) if fact not in late])
-    runner = scene.runner()
-    await runner.turn()
-    not_yet = await scene.said()
-    await scene.write(late)
-    scene.now += CHANGED_EVERY
-    await runner.turn()
-    corrected = await scene.said()
-    await runner.lease.release()
-    await scene.redis.delete(keys.detector("web"))
-    await scene.runner().turn()
-    assert corrected == await scene.said()
-    assert corrected.stages[1].evidence != pytest.approx(not_yet.stages[1].evidence, rel=0.02)
+    without, corrected = await judged_late(scene, 24, 19, 21)
+    assert corrected.stages[1].evidence != pytest.approx(without.stages[1].evidence, rel=0.02)
 
 
 async def test_a_restart_changes_nothing(scene: Scene) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -16,10 +15,10 @@ from redis.asyncio import Redis
 from flow import keys
 from flow.definition_file import read_definitions
 from flow.facts import ItemFact
-from flow.instants import DAY, SECOND
 from service.command_line.composition import now
 from tests.integration.kafka_installation import KafkaInstallation
 from tests.integration.test_crash import DEFINITIONS, STATUSES, assert_equal_to_oracle, native
+from tests.integration.walking_items import WalkingItems
 from tests.servers.kafka import KafkaCluster
 
 pytestmark = [pytest.mark.needs_server("valkey"), pytest.mark.needs_server("whole-kafka"), pytest.mark.timeout(180)]
@@ -44,13 +43,14 @@ class Load:
     """Posts, until it is told to stop, what items say that walk through the stages; `facts` is what it posted."""
 
     def __init__(self, installation: KafkaInstallation, seed: int) -> None:
-        self.facts: list[ItemFact] = []
         self._installation = installation
-        self._seed = seed
-        self._rng = random.Random(seed)
-        self._stage = [0] * ITEMS
-        self._since = now() - 10 * DAY
+        self._items = WalkingItems(ITEMS, STATUSES, seed, now())
         self._stopping = asyncio.Event()
+
+    @property
+    def facts(self) -> list[ItemFact]:
+        """All that was posted."""
+        return self._items.facts
 
     async def run(self, pause: float = 0.05) -> None:
         while not self._stopping.is_set():
@@ -62,25 +62,8 @@ class Load:
 
     async def post(self, count: int) -> None:
         """Post so many facts, and return when they are acknowledged."""
-        facts = [self._fact() for _ in range(count)]
+        facts = self._items.tell(count)
         await self._installation.post("/v1/facts", [native(fact) for fact in facts])
-
-    def _fact(self) -> ItemFact:
-        rng, number = self._rng, len(self.facts)
-        item = rng.randrange(ITEMS)
-        self._stage[item] = max(0, self._stage[item] + rng.choice((1, 1, 1, 0, -1))) % len(STATUSES)
-        fact = ItemFact(
-            id=f"evt-{self._seed}-{number}",
-            source="acme",
-            item=f"CHK-{item}",
-            at=self._since + number * SECOND,
-            seq=number,
-            status=STATUSES[self._stage[item]],
-            project="CHK",
-            blocked=rng.random() < 0.1,
-        )
-        self.facts.append(fact)
-        return fact
 
 
 async def facts_read(redis: Redis) -> int:
