@@ -84,11 +84,20 @@ class LaneState:
         where = self.keys.position(self.partition)
         return Commit(self.keys.stream, where, self.keys.pointer, self.keys.generation, expected, position)
 
-    async def apply(self, facts: Sequence[LaneFact], position: int, now: int) -> tuple[Commit, list[Refused]]:
-        """Fold facts that the log holds up to `position`. Returns what to commit, and what could not be applied."""
-        await self._load_services({fact.service for fact in facts})
+    async def apply(
+        self, facts: Sequence[tuple[LaneFact, int]], position: int, now: int
+    ) -> tuple[Commit, list[Refused]]:
+        """Fold facts that the log holds up to `position`, each with its place in the batch.
+
+        Returns what to commit, and what could not be applied.
+        """
+        await self._load_services({fact.service for fact, _ in facts})
         touched = _Touched(now, self._bounds.retention)
-        refused = [why for fact in facts if (why := self._fold(fact, touched)) is not None]
+        refused = [
+            Refused(place, fact.source, Reason.TIMELINE_FULL, why)
+            for fact, place in facts
+            if (why := self._fold(fact, touched)) is not None
+        ]
         commit = self.commit_to(position)
         self._write_services(touched, commit)
         await self._write_totals(touched, commit)
@@ -130,7 +139,8 @@ class LaneState:
         for name, rows in zip(missing, await pipeline.execute() if missing else (), strict=True):
             self._services[name] = DeployedService.load({field.decode(): row for field, row in rows.items()})
 
-    def _fold(self, fact: LaneFact, touched: _Touched) -> Refused | None:
+    def _fold(self, fact: LaneFact, touched: _Touched) -> str | None:
+        """Why the fact can't be applied; None where it is."""
         name, service = fact.service, self._services[fact.service]
         self._count("facts", fact.source)
         if service.holds(fact.id):
@@ -139,7 +149,7 @@ class LaneState:
         if service.size >= MAX_FACTS:
             self._let_go(name, touched)
         if service.size >= MAX_FACTS or fact.at < service.horizon:
-            return Refused(fact, Reason.TIMELINE_FULL, _why_refused(name, service))
+            return _why_refused(name, service)
         correction = service.add(fact)
         touched.rows.setdefault(name, set()).add(row_name(fact))
         if not isinstance(fact, ChangeFact):

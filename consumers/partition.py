@@ -118,18 +118,15 @@ class Partition:
 
     async def hold(self, found: Sorted) -> None:
         """Have in memory the items of a prepared batch, as they are now. One round trip, however many streams."""
-        missing: dict[str, list[str]] = {}
+        held = {name: self._states[name].in_memory(briefs) for name, briefs in found.items.items()}
         pipeline = self._work.redis.pipeline(transaction=False)
-        for name, facts in found.items.items():
-            state = self._states[name]
-            found.held[name], names = state.in_memory(facts)
-            self._work.measurements.looked_up(*state.found_and_read)
-            if names:
-                missing[name] = names
-                pipeline.hmget(state.keys.timelines, names)
-        if missing:
-            for (name, names), rows in zip(missing.items(), await pipeline.execute(), strict=True):
-                found.held[name] |= self._states[name].read_in(names, rows)
+        for name, (items, missing) in held.items():
+            self._work.measurements.looked_up(len(items) - len(missing), len(missing))
+            if missing:
+                pipeline.hmget(self._states[name].keys.timelines, missing)
+        replies = iter(await pipeline.execute() if len(pipeline) else ())
+        for name, (items, missing) in held.items():
+            found.held[name] = self._states[name].read_in(items, missing, next(replies) if missing else ())
         self._in_hand.append({name: len(items) for name, items in found.held.items()})
         self._grown.update(found.items)
 
@@ -142,8 +139,8 @@ class Partition:
         now, position = self._work.clock(), found.batch.offsets[-1]
         commits: list[Commit] = []
         folded = {
-            name: self._states[name].take_in(facts, found.held[name], now, found.source)
-            for name, facts in found.items.items()
+            name: self._states[name].take_in(briefs, found.held[name], found.told[name], now)
+            for name, briefs in found.items.items()
         }
         await have_in_memory(self._work.redis, [each.cells for each in folded.values()])
         self._grown.update(folded)
@@ -155,7 +152,7 @@ class Partition:
             commit, refused = await self._lanes.apply(found.lanes, position, now)
             commits.append(commit)
             self._left_out.append((commit, found.letters_for(refused)))
-        self._times[position] = found.times_by_source()
+        self._times[position] = found.times
         new_letters = [letter for letter in found.letters if letter.offset > (self._letters.position or 0)]
         if new_letters:
             commits.append(self._letters.commit(new_letters, position, now))

@@ -75,9 +75,10 @@ class Rebuild:
             while (batch := await log.read(number, position)) is not None:
                 position = batch.offsets[-1]
                 found = sort_batch(batch, router, {})
-                told = found.items.get(self.stream.name, [])
-                facts += len(told)
-                commit, refused = await state.apply(told, await state.items_of(told), position, self.clock())
+                briefs, told = found.items.get(self.stream.name, {}), found.told.get(self.stream.name, {})
+                facts += sum(told.values())
+                items = await state.items_of(briefs)
+                commit, refused = await state.apply(briefs, items, told, position, self.clock())
                 await letters.keep(commit, found.letters_for(refused), self.clock())
                 await committer.execute([commit])
                 state.shrink(self.bounds.items_in_memory, self.bounds.cells_in_memory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -30,12 +30,15 @@ class Recent(Generic[Key, Value]):
             self._entries.move_to_end(key)
         return found
 
-    def held(self, keys: Iterable[Key]) -> dict[Key, Value]:
-        """Those of the entries that are held, which are now the most recently used."""
-        entries = self._entries
-        found = {key: entry for key in keys if (entry := entries.get(key)) is not None}
-        for key in found:
-            entries.move_to_end(key)
+    def held(self, keys: Iterable[Key]) -> list[Value | None]:
+        """The entries of these keys, None where there is none; they are now the most recently used."""
+        get, move_to_end = self._entries.get, self._entries.move_to_end
+        found: list[Value | None] = []
+        for key in keys:
+            entry = get(key)
+            if entry is not None:
+                move_to_end(key)
+            found.append(entry)
         return found
 
     def __contains__(self, key: Key) -> bool:
@@ -46,9 +49,9 @@ class Recent(Generic[Key, Value]):
         self._entries[key] = value
         self._entries.move_to_end(key)
 
-    def add(self, entries: Mapping[Key, Value]) -> None:
+    def add(self, keys: Iterable[Key], entries: Iterable[Value]) -> None:
         """Hold entries of keys that are not held, as the most recently used."""
-        self._entries.update(entries)
+        self._entries.update(zip(keys, entries, strict=True))
 
     def drop(self, key: Key) -> None:
         """Hold this entry no longer."""

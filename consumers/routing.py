@@ -2,87 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from operator import attrgetter
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
 from consumers.dead_letters import Letter
 from consumers.log import Batch
 from flow.errors import Reason, Rejected
-from flow.facts import (
-    ChangeFact,
-    DeploymentFact,
-    Fact,
-    IncidentFact,
-    ItemFact,
-    LaneFact,
-    SignalFact,
-    decode_fact,
-    decode_facts,
-    encode_fact,
-)
+from flow.facts import Fact, ItemFact, LaneFact, SignalFact, decode_fact, decode_facts, encode_fact
 from flow.fold import Item
 from flow.instants import DAY
 from flow.keys import DELIVERIES
 from flow.matching import Router
+from flow.sorting import EARLIEST_AT, Briefs, Sorting
 
-EARLIEST_AT: Final = 0
 FUTURE_TOLERANCE: Final = DAY
 
-_LANE_FACTS: Final = frozenset({ChangeFact, DeploymentFact, IncidentFact})
+_AT_ONCE: Final = 500
+"""About how many facts are decoded before they are sorted: they then still lie in the processor's cache."""
+
 _UNKNOWN_SOURCE: Final = "unknown"
-_at_of = attrgetter("at")
-_source_of = attrgetter("source")
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A fact that can't be applied, and why."""
+    """A fact that can't be applied, by its place in the batch, and why."""
 
-    fact: Fact
+    place: int
+    source: str
     reason: Reason
     message: str
 
 
 @dataclass(slots=True)
 class Sorted:
-    """One batch by what it changes: facts of each stream, with their items; deliveries; what can't be applied.
+    """One batch by what it changes: facts of each stream by item, and those items; deliveries; what can't be applied.
 
-    `source` is the source of all of them and `times` are their event times, where that is known to be so simple.
+    `told` counts the facts of each stream by their source. `times` are the event times (ms) of all that is applied, by
+    source.
     """
 
     batch: Batch
-    decoded: list[Fact] = field(default_factory=list)
-    decoded_offsets: Sequence[int] = ()
-    items: dict[str, list[ItemFact | SignalFact]] = field(default_factory=dict)
-    held: dict[str, dict[str, Item]] = field(default_factory=dict)
-    lanes: list[LaneFact] = field(default_factory=list)
+    items: dict[str, Briefs] = field(default_factory=dict)
+    held: dict[str, list[Item]] = field(default_factory=dict)
+    told: dict[str, dict[str, int]] = field(default_factory=dict)
+    lanes: list[tuple[LaneFact, int]] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
-    source: str | None = None
-    times: list[int] = field(default_factory=list)
-
-    def times_by_source(self) -> dict[str, list[int]]:
-        """Event times (ms) of the facts that are applied, by their source; those of two streams stand twice."""
-        if self.source is not None:
-            return {self.source: self.times}
-        found: dict[str, list[int]] = {}
-        for fact in chain(chain.from_iterable(self.items.values()), self.lanes):
-            found.setdefault(fact.source, []).append(fact.at)
-        return found
+    times: dict[str, list[int]] = field(default_factory=dict)
 
     def letters_for(self, refused: Sequence[Refused]) -> list[Letter]:
         """What to write of facts that could not be applied."""
         if not refused:
             return []
-        places = zip(map(id, self.decoded), self.decoded_offsets, strict=True)
-        offset_of = dict(places)
+        lines, offsets = self.batch.lines.split(b"\n"), self.batch.offsets
         return [
-            Letter(each.fact.source, each.reason, each.message, offset_of[id(each.fact)], encode_fact(each.fact))
-            for each in refused
+            Letter(each.source, each.reason, each.message, offsets[each.place], lines[each.place])
+            for each in sorted(refused, key=lambda each: each.place)
         ]
 
 
@@ -93,82 +70,74 @@ def sort_batch(batch: Batch, router: Router, positions: Mapping[str, int]) -> So
 
     `positions` says of streams, and of the deliveries, up to which offset their state has all: what it has is left out.
     """
-    result = Sorted(batch)
-    _decode(result)
-    ahead = {name: position for name, position in positions.items() if position >= batch.offsets[0]}
-    if ahead or not _route_at_once(result, router):
-        _route_one_by_one(result, router, ahead)
+    result, offsets = Sorted(batch), batch.offsets
+    ahead = {name: position for name, position in positions.items() if position >= offsets[0]}
+    sorting = _sorting(batch, router, ahead)
+    if not _sort_at_once(batch, sorting):
+        sorting = _sorting(batch, router, ahead)
+        result.letters = _sort_one_by_one(batch, sorting)
+    _note(sorting, result, ahead.get(DELIVERIES, 0))
     return result
 
 
-def _route_at_once(result: Sorted, router: Router) -> bool:
-    """Route what nearly every batch holds, only timely item facts of known streams; False if there is anything else."""
-    facts = result.decoded
-    if set(map(type, facts)) != {ItemFact}:
-        return False
-    times = list(map(_at_of, facts))
-    if min(times) < EARLIEST_AT or max(times) > result.batch.earliest_received_at() + FUTURE_TOLERANCE:
-        return False
-    found = router.by_streams(cast(list[ItemFact], facts))
-    names = [name for streams in found for name in streams]
-    if () in found or len(set(names)) < len(names):
-        return False  # a stream's facts must keep the order of the log
-    result.items = {
-        name: cast(list[ItemFact | SignalFact], group) for streams, group in found.items() for name in streams
-    }
-    sources = set(map(_source_of, facts))
-    if len(sources) == 1 and len(names) == len(found):
-        result.source, result.times = sources.pop(), times
-    return True
+def _sorting(batch: Batch, router: Router, ahead: Mapping[str, int]) -> Sorting:
+    offsets = batch.offsets
+    return Sorting(
+        router,
+        batch.earliest_received_at() + FUTURE_TOLERANCE,
+        lambda place: batch.received_at_of(offsets[place]) + FUTURE_TOLERANCE,
+        (lambda stream, place: offsets[place] <= ahead.get(stream, 0)) if ahead else None,
+    )
 
 
-def _route_one_by_one(result: Sorted, router: Router, ahead: Mapping[str, int]) -> None:
-    streams_of, items, batch = router.streams_of, result.items, result.batch
-    surely = batch.earliest_received_at() + FUTURE_TOLERANCE
-    for index, fact in enumerate(result.decoded):
-        if not EARLIEST_AT <= fact.at <= surely:
-            offset = result.decoded_offsets[index]
-            if fact.at < EARLIEST_AT or fact.at > batch.received_at_of(offset) + FUTURE_TOLERANCE:
-                result.letters.append(_untimely(fact, offset))
-                continue
-        if type(fact) in _LANE_FACTS:
-            if not ahead or result.decoded_offsets[index] > ahead.get(DELIVERIES, 0):
-                result.lanes.append(cast(LaneFact, fact))
-            continue
-        about_item = cast(ItemFact | SignalFact, fact)
-        streams = streams_of(about_item)
-        if not streams:
-            result.letters.append(_unrouted(about_item, result.decoded_offsets[index]))
-        for stream in streams:
-            if ahead and result.decoded_offsets[index] <= ahead.get(stream, 0):
-                continue
-            if stream in items:
-                items[stream].append(about_item)
-            else:
-                items[stream] = [about_item]
-
-
-def _decode(result: Sorted) -> None:
-    batch = result.batch
+def _sort_at_once(batch: Batch, sorting: Sorting) -> bool:
+    """Decode many lines at a time, which is far faster. False when any is wrong; what was sorted is then worthless."""
+    place = 0
     try:
-        result.decoded, result.decoded_offsets = decode_facts(batch.lines), batch.offsets
-        matched = len(result.decoded) == len(batch.offsets)
+        for block in _blocks(batch.lines, len(batch.offsets)):
+            facts = decode_facts(block)
+            sorting.add(facts, place)
+            place += len(facts)
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
-        matched = False
-    if not matched:
-        _decode_one_by_one(result)
+        return False
+    return place == len(batch.offsets)
 
 
-def _decode_one_by_one(result: Sorted) -> None:
-    facts: list[Fact] = []
-    offsets: list[int] = []
-    for offset, line in zip(result.batch.offsets, result.batch.lines.split(b"\n"), strict=True):
+def _blocks(lines: bytes, facts: int) -> Iterator[bytes]:
+    """Whole lines, about so many at a time."""
+    begin, size = 0, len(lines) * _AT_ONCE // facts
+    while (end := lines.find(b"\n", begin + size)) >= 0:
+        yield lines[begin:end]
+        begin = end + 1
+    yield lines[begin:]
+
+
+def _sort_one_by_one(batch: Batch, sorting: Sorting) -> list[Letter]:
+    """Sort those lines that are facts. Returns the letters of the others."""
+    letters: list[Letter] = []
+    for place, (offset, line) in enumerate(zip(batch.offsets, batch.lines.split(b"\n"), strict=True)):
         try:
-            facts.append(decode_fact(line))
-            offsets.append(offset)
+            sorting.add([decode_fact(line)], place)
         except Rejected as error:
-            result.letters.append(Letter(_UNKNOWN_SOURCE, error.reason, error.message, offset, line))
-    result.decoded, result.decoded_offsets = facts, offsets
+            letters.append(Letter(_UNKNOWN_SOURCE, error.reason, error.message, offset, line))
+    return letters
+
+
+def _note(sorting: Sorting, result: Sorted, deliveries: int) -> None:
+    """Note what was sorted. Deliveries up to that offset are left out."""
+    offsets = result.batch.offsets
+    result.items = sorting.streams
+    result.lanes = [(fact, place) for fact, place in sorting.lanes if offsets[place] > deliveries]
+    for route in sorting.used():
+        result.times.setdefault(route.source, []).extend(route.times)
+        for stream in route.streams:
+            told = result.told.setdefault(stream, {})
+            told[route.source] = told.get(route.source, 0) + len(route.times)
+    for fact, _ in result.lanes:
+        result.times.setdefault(fact.source, []).append(fact.at)
+    result.letters += [_untimely(fact, offsets[place]) for fact, place in sorting.untimely]
+    result.letters += [_unrouted(fact, offsets[place]) for fact, place in sorting.unrouted]
+    result.letters.sort(key=lambda letter: letter.offset)
 
 
 def _untimely(fact: Fact, offset: int) -> Letter:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -13,25 +12,23 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from consumers.cell_rows import CellDeltas, CellRows, have_in_memory
-from consumers.commit import Argument, Commit, Committer
+from consumers.commit import Commit, Committer
 from consumers.recent import Recent
 from consumers.routing import Refused
 from flow import unmapped, vector
 from flow.cells import Retention
 from flow.definitions import Stream
 from flow.errors import Reason
-from flow.facts import ItemFact, SignalFact
 from flow.fold import Changes, Fold, Item
 from flow.keys import StateKeys
-from flow.timeline import DUPLICATE, LATE
+from flow.sorting import Briefs
+from flow.timeline import DUPLICATE, FULL, LATE
 from flow.vector import Vector
 
 MonitorCounts = dict[str, int]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_counts: Final[msgspec.msgpack.Decoder[MonitorCounts]] = msgspec.msgpack.Decoder(MonitorCounts)
-_source_of = attrgetter("source")
-_item_of = attrgetter("item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,6 @@ class StreamState:
         self._cells = CellRows(state_keys, partition, bounds.retention)
         self._totals: Vector = {}
         self._monitor: MonitorCounts = {}
-        self.found_and_read = 0, 0
 
     def ask(self, pipeline: Pipeline) -> None:
         """Put into the pipeline what reads position, totals and monitor counts: three commands."""
@@ -96,27 +92,29 @@ class StreamState:
         self._monitor = _decode_counts.decode(monitor) if monitor else {}
 
     async def apply(
-        self, facts: list[ItemFact | SignalFact], items: dict[str, Item], position: int, now: int
+        self, briefs: Briefs, items: list[Item], told: Mapping[str, int], position: int, now: int
     ) -> tuple[Commit, list[Refused]]:
         """Fold facts that the log holds up to `position`. Returns what to commit and what could not be applied.
 
-        `items` are what `items_of` gave for these facts, after everything before them was folded.
+        `items` are what `items_of` gave for them, after everything before them was folded. `told` counts the facts by
+        their source.
         """
-        folded = self.take_in(facts, items, now)
+        folded = self.take_in(briefs, items, told, now)
         await have_in_memory(self._redis, [folded.cells])
         return self.commit_of(folded, position, now), folded.refused
 
-    def take_in(
-        self, facts: list[ItemFact | SignalFact], items: dict[str, Item], now: int, source: str | None = None
-    ) -> Folded:
-        """Fold facts, of many streams before anything of their cells is read: then one round trip reads all.
-
-        `source` is the source of all of them, where that is known.
-        """
+    def take_in(self, briefs: Briefs, items: list[Item], told: Mapping[str, int], now: int) -> Folded:
+        """As `apply`, before anything of its cells is read: one round trip then reads them of all streams."""
         self.fold.begin(now)
-        refused, late, duplicates = self._fold(facts, items)
-        told = Counter(map(_source_of, facts)) if source is None else {source: len(facts)}
-        self._count_facts(told, Counter(late), Counter(duplicates))
+        refused: list[Refused] = []
+        counts: dict[int, Counter[str]] = {LATE: Counter(), DUPLICATE: Counter()}
+        for name, brief, why in self.fold.apply_all(briefs, items):
+            if why == FULL:
+                message = f"{name} has as many facts as one item may have"
+                refused.append(Refused(brief.place, brief.source, Reason.TIMELINE_FULL, message))
+            else:
+                counts[why][brief.source] += 1
+        self._count_facts(told, counts[LATE], counts[DUPLICATE])
         changes = self.fold.take()
         return Folded(changes, self._cells.kept(changes.cells, now), refused)
 
@@ -160,8 +158,7 @@ class StreamState:
         field = str(self.partition)
         commit.write(self.keys.totals, "HSET", (field, vector.pack(self._totals)))
         commit.write(self.keys.monitor, "HSET", (field, _encode(self._monitor)))
-        rows: list[Argument] = [part for pair in changes.timelines.items() for part in pair]
-        commit.write(self.keys.timelines, "HSET", rows, group=2)
+        commit.write(self.keys.timelines, "HSET", changes.rows, group=2)
         folded.cells.write(commit)
         self._write_places(changes, commit, now)
         return commit
@@ -201,46 +198,23 @@ class StreamState:
         self.forget(names)
         return commit
 
-    async def items_of(self, facts: Sequence[ItemFact | SignalFact]) -> dict[str, Item]:
-        """The items of these facts, from memory or else from what is stored; they are now the most recently used.
+    async def items_of(self, names: Collection[str]) -> list[Item]:
+        """These items, from memory or else from what is stored; they are now the most recently used."""
+        held, missing = self.in_memory(names)
+        rows: list[Any] = await self._redis.hmget(self.keys.timelines, missing) if missing else []
+        return self.read_in(held, missing, rows)
 
-        `found_and_read` then says how many were in memory and how many were not.
-        """
-        held, missing = self.in_memory(facts)
-        if missing:
-            rows: list[Any] = await self._redis.hmget(self.keys.timelines, missing)
-            held |= self.read_in(missing, rows)
-        return held
-
-    def in_memory(self, facts: Sequence[ItemFact | SignalFact]) -> tuple[dict[str, Item], list[str]]:
-        """The items of these facts that are in memory, and the names of the others, for `read_in`."""
-        names = set(map(_item_of, facts))
+    def in_memory(self, names: Collection[str]) -> tuple[list[Item | None], list[str]]:
+        """These items, None where one is not in memory, and the names of those, for `read_in`."""
         held = self._items.held(names)
-        missing = list(names - held.keys())
-        self.found_and_read = len(held), len(missing)
-        return held, missing
+        return held, [name for name, item in zip(names, held, strict=True) if item is None]
 
-    def read_in(self, names: Sequence[str], rows: Sequence[bytes | None]) -> dict[str, Item]:
-        """Items from their rows in `timelines`; they are now the most recently used."""
-        items = self.fold.items_of(names, rows)
-        self._items.add(items)
-        return items
-
-    def _fold(
-        self, facts: list[ItemFact | SignalFact], items: dict[str, Item]
-    ) -> tuple[list[Refused], list[str], list[str]]:
-        refused: list[Refused] = []
-        late: list[str] = []
-        duplicates: list[str] = []
-        for fact, why in self.fold.apply_all(facts, items):
-            if why == LATE:
-                late.append(fact.source)
-            elif why == DUPLICATE:
-                duplicates.append(fact.source)
-            else:
-                message = f"{fact.item} has as many facts as one item may have"
-                refused.append(Refused(fact, Reason.TIMELINE_FULL, message))
-        return refused, late, duplicates
+    def read_in(self, held: Iterable[Item | None], missing: Sequence[str], rows: Sequence[bytes | None]) -> list[Item]:
+        """What is held, and in place of what is not, items from their rows; they are now the most recently used."""
+        read = self.fold.items_of(rows)
+        self._items.add(missing, read)
+        rest = iter(read)
+        return [next(rest) if item is None else item for item in held]
 
     def _count_facts(self, *by_source: Mapping[str, int]) -> None:
         counts = self._monitor

@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
-HOT: Final = ("cells", "counters", "fold", "histogram", "moves", "tally", "timeline", "vector", "walk")
+HOT: Final = (
+    *("brief", "cells", "counters", "fold", "histogram", "moves"),
+    *("sorting", "tally", "timeline", "vector", "walk"),
+)
 
 
 def main() -> None:

@@ -8,26 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
-import msgspec
+from mypy_extensions import mypyc_attr
 
 from flow import vector
+from flow.brief import Brief
 from flow.cells import Retention
 from flow.counters import Contribution, gained, note_amounts, note_step
 from flow.definitions import Stream
-from flow.entries import Entry, Flags, encode
-from flow.facts import ItemFact, SignalFact
+from flow.entries import Entry
 from flow.moves import BatchTally, NoTally, StepTally
-from flow.timeline import APPENDED, LATE, NOTHING_SAID, Timeline
+from flow.timeline import APPENDED, LATE, Timeline
 from flow.vector import Vector
 from flow.walk import NOWHERE, Walk, Walker
 from flow.worth import Worth
 
-_astuple: Final = msgspec.structs.astuple
-_encode: Final = encode
 
-
+@mypyc_attr(acyclic=True)
 class Item:
     """One item in memory: its timeline, where that leads, and the place that the stored state shows.
 
@@ -51,15 +48,16 @@ class Item:
 class Changes:
     """What some facts change in the state of one stream: deltas by cell and of the totals, rows of items, places.
 
-    By stage index, `left` lists items that are there no longer, `arrived` an arrival and an item by turns.
-    `written_done` lists the touched items that are done, `reopened` those that were. By index of a queue, `ranked`
-    lists a score (the negative WSJF) and an item by turns, `unranked` items that have no WSJF there any longer.
-    `unmapped` counts statuses that no stage claims, by source and status.
+    `rows` lists an item and its row by turns. By stage index, `left` lists items that are there no longer, `arrived` an
+    arrival and an item by turns. `written_done` lists the touched items that are done, `reopened` those that were. By
+    index of a queue, `ranked` lists a score (the negative WSJF) and an item by turns, `unranked` items that have no
+    WSJF there any longer.
+    `unmapped` counts statuses that no stage claims, by source and status, in the order of the log.
     """
 
     cells: dict[int, Vector] = field(default_factory=dict)
     totals: Vector = field(default_factory=dict)
-    timelines: dict[str, bytes] = field(default_factory=dict)
+    rows: list[str | bytes] = field(default_factory=list)
     left: dict[int, list[str]] = field(default_factory=dict)
     arrived: dict[int, list[int | str]] = field(default_factory=dict)
     written_done: list[str] = field(default_factory=list)
@@ -70,34 +68,31 @@ class Changes:
 
 
 class Fold:
-    """Folds facts of one stream. Between two `take` calls the changes accumulate."""
+    """Folds facts of one stream. Between `begin` and `take` the changes accumulate; each item comes once then."""
 
     def __init__(self, stream: Stream, retention: Retention) -> None:
         self.stream = stream
         self.walker = Walker(stream)
         self._retention = retention
-        self._touched: dict[str, Item] = {}
         self._unmapped: dict[tuple[str, str], int] = {}
+        self._first: dict[tuple[str, str], int] = {}
         self.begin(0)
 
     def begin(self, now: int) -> None:
         """Start a batch at this instant: it decides which cells are still kept."""
         self._now = now
         self._tally = BatchTally(now, self._retention, self.walker.edges)
-        self._corrections = Changes()
-        self._touched = {}
+        self._changes = Changes()
         self._unmapped = {}
+        self._first = {}
 
     def new_item(self) -> Item:
         """An item of which no fact is known."""
         return Item(Timeline(), self.walker.start())
 
-    def items_of(self, names: Sequence[str], rows: Sequence[bytes | None]) -> dict[str, Item]:
-        """Items by name, each from its row; None: no fact of it is known. Raises as `load_item` does."""
-        found: dict[str, Item] = {}
-        for name, row in zip(names, rows, strict=True):
-            found[name] = self.load_item(row) if row else self.new_item()
-        return found
+    def items_of(self, rows: Sequence[bytes | None]) -> list[Item]:
+        """Items from their rows; None: no fact of it is known. Raises as `load_item` does."""
+        return [self.load_item(row) if row else self.new_item() for row in rows]
 
     def load_item(self, row: bytes) -> Item:
         """An item from its stored timeline. Raises msgspec.DecodeError on a row that is not one."""
@@ -107,46 +102,30 @@ class Fold:
         self._show(item)
         return item
 
-    def apply(self, name: str, item: Item, fact: ItemFact | SignalFact) -> int:
-        """Fold one fact into its item: APPENDED, LATE, DUPLICATE or FULL (`flow.timeline`)."""
-        if isinstance(fact, ItemFact):
-            (
-                identifier, source, _, at, seq, word, blocked, deleted, labels, project, item_type, team,
-                title, url, value, criticality, risk_reduction, size,
-            ) = _astuple(fact)  # fmt: skip
-            about = _encode((source, project, item_type, title, url, value, criticality, risk_reduction, size))
-            flags = None
-            if blocked is not None or deleted is not None or labels is not None or team is not None:
-                flags = Flags(False, None, blocked, deleted, labels, team)
-        else:
-            identifier, at, seq, word = fact.id, fact.at, fact.seq, fact.signal
-            about, flags = NOTHING_SAID, Flags(True, fact.environment)
-        timeline = item.timeline
-        added = timeline.append(at, seq, identifier, word, flags)
-        if added == APPENDED:
-            if timeline.state(at, seq, identifier, about):
-                self.walker.describe(item.walk, timeline.about(), self._tally)
-            if not self.walker.step(item.walk, at, word, flags, self._tally):
-                self._count_unmapped(fact.source, word)
-        elif added == LATE:
-            self._correct(item, Entry(at, seq, identifier, word, flags), about)
-            if not self.walker.claims(word, flags):
-                self._count_unmapped(fact.source, word)
-        else:
-            return added
-        self._touched[name] = item
-        return added
+    def apply(self, name: str, item: Item, briefs: list[Brief]) -> list[tuple[Brief, int]]:
+        """Fold facts into their item, in this order: all that this batch has of it.
 
-    def apply_all(
-        self, facts: list[ItemFact | SignalFact], items: dict[str, Item]
-    ) -> list[tuple[ItemFact | SignalFact, int]]:
-        """Fold many facts, in their order, into `items` by name. Returns those not appended, each with why."""
-        others: list[tuple[ItemFact | SignalFact, int]] = []
-        for fact in facts:
-            name = fact.item
-            added = self.apply(name, items[name], fact)
-            if added != APPENDED:
-                others.append((fact, added))
+        Returns those that were not appended, each with what became of it: LATE, DUPLICATE or FULL (`flow.timeline`).
+        """
+        others: list[tuple[Brief, int]] = []
+        is_changed = False
+        for brief in briefs:
+            added = self._add(item, brief)
+            if added == APPENDED:
+                is_changed = True
+            else:
+                is_changed = is_changed or added == LATE
+                others.append((brief, added))
+        if is_changed:
+            self._finish(name, item)
+        return others
+
+    def apply_all(self, briefs: dict[str, list[Brief]], items: list[Item]) -> list[tuple[str, Brief, int]]:
+        """As `apply`, for the facts of many items by name, and these items in the same order."""
+        others: list[tuple[str, Brief, int]] = []
+        for (name, told), item in zip(briefs.items(), items, strict=True):
+            for brief, why in self.apply(name, item, told):
+                others.append((name, brief, why))
         return others
 
     def recount(self, name: str, item: Item) -> None:
@@ -156,20 +135,38 @@ class Fold:
         """
         item.walk = self._replay(item.timeline, self._tally, count_unmapped=True)
         item.stage, item.blocked, item.worth = NOWHERE, False, None
-        self._touched[name] = item
+        self._finish(name, item)
 
     def take(self) -> Changes:
-        """The changes since `begin`. Items now show their new place."""
-        changes = self._corrections
+        """The changes since `begin`."""
+        changes = self._changes
         self._tally.settle()
         vector.add(changes.totals, self._tally.counters())
         for cell, delta in self._tally.cells.items():
             vector.add(changes.cells.setdefault(cell, {}), delta)
-        changes.unmapped = self._unmapped
-        for name, item in self._touched.items():
-            changes.timelines[name] = item.timeline.pack()
-            self._note_place(name, item, changes)
+        changes.unmapped = {told: self._unmapped[told] for told in sorted(self._unmapped, key=self._first.__getitem__)}
         return changes
+
+    def _add(self, item: Item, brief: Brief) -> int:
+        timeline, at, word, flags = item.timeline, brief.at, brief.word, brief.flags
+        added = timeline.append(at, brief.seq, brief.id, word, flags)
+        if added == APPENDED:
+            if timeline.state(at, brief.seq, brief.id, brief.about):
+                self.walker.describe(item.walk, timeline.about(), self._tally)
+            if not self.walker.step(item.walk, at, word, flags, self._tally):
+                self._count_unmapped(brief.source, word, brief.place)
+        elif added == LATE:
+            self._correct(item, Entry(at, brief.seq, brief.id, word, flags), brief.about)
+            if not self.walker.claims(word, flags):
+                self._count_unmapped(brief.source, word, brief.place)
+        return added
+
+    def _finish(self, name: str, item: Item) -> None:
+        """Note the item's row, and its place; it shows that from now on."""
+        changes = self._changes
+        changes.rows.append(name)
+        changes.rows.append(item.timeline.pack())
+        self._note_place(name, item, changes)
 
     def _note_place(self, name: str, item: Item, changes: Changes) -> None:
         was, walk = item.stage, item.walk
@@ -233,7 +230,7 @@ class Fold:
         _, had = self._account(item.timeline, before)
         item.timeline.insert(entry, about)
         item.walk, has = self._account(item.timeline, after)
-        changes = self._corrections
+        changes = self._changes
         for cell, delta in after.cells.items():
             vector.add(changes.cells.setdefault(cell, {}), delta)
         for cell, delta in before.cells.items():
@@ -263,12 +260,14 @@ class Fold:
         walker.describe(walk, about, tally)
         for entry in timeline.entries():
             if not walker.step(walk, entry.at, entry.word, entry.flags, tally) and count_unmapped:
-                self._count_unmapped(about.source or "", entry.word)
+                self._count_unmapped(about.source or "", entry.word, len(self._first))
         return walk
 
-    def _count_unmapped(self, source: str, word: str | None) -> None:
+    def _count_unmapped(self, source: str, word: str | None, place: int) -> None:
         assert word is not None
-        self._unmapped[source, word] = self._unmapped.get((source, word), 0) + 1
+        told = (source, word)
+        self._unmapped[told] = self._unmapped.get(told, 0) + 1
+        self._first[told] = min(place, self._first.get(told, place))
 
 
 def _change_worth(totals: Vector, stage: int, worth: Worth, sign: int) -> None:

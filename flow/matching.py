@@ -170,19 +170,6 @@ class Router:
             _remember(self._matching, key, found)
         return found
 
-    def by_streams(self, facts: list[ItemFact]) -> dict[tuple[str, ...], list[ItemFact]]:
-        """Item facts, in their order, by the streams that they belong to: as `streams_of`, for many at once."""
-        keys = list(map(self._key_of, facts))
-        if len(set(keys)) == 1:
-            return {self.streams_of(facts[0]): facts}
-        found: dict[tuple[str, ...], list[ItemFact]] = {}
-        for key, fact in zip(keys, facts, strict=True):
-            streams = self._matching.get(key)
-            if streams is None:
-                streams = self.streams_of(fact)
-            found.setdefault(streams, []).append(fact)
-        return found
-
     def items_named_in(self, texts: Iterable[str]) -> tuple[str, ...]:
         """The distinct items that any stream's `item_keys` find in titles, branch names and messages.
 

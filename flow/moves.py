@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
+from mypy_extensions import mypyc_attr
+
 from flow import vector
 from flow.buckets import Edges
 from flow.cells import Retention
@@ -17,6 +19,7 @@ from flow.tally import Tally
 from flow.vector import SLOT, TYPE_SLOT, Vector
 
 
+@mypyc_attr(acyclic=True)
 class Finish:
     """What an item counted when it was last finished; kept so that it can be taken back. Times in milliseconds."""
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 from bisect import insort
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from flow.entries import About, Entry, Flags, Statement, decode_about, decode_row, encode, unpack_entries
 
 MAX_FACTS: Final = 5_000
@@ -31,6 +33,7 @@ FULL: Final = 3
 _encode: Final = encode  # a name of this module is found faster once it is compiled
 
 
+@mypyc_attr(acyclic=True)
 class Timeline:
     """The facts of one item. Equal sets of facts read equally, whatever the order they were added in."""
 

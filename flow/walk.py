@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from flow import vector
 from flow.buckets import edges_of
 from flow.definitions import Stream
@@ -28,6 +30,7 @@ NOWHERE: Final = -1
 """The stage of an item that has not arrived anywhere, or was deleted."""
 
 
+@mypyc_attr(acyclic=True)
 class Walk:
     """Where an item stands. Instants and times in milliseconds; `stage` is an index, or NOWHERE."""
 

@@ -11,13 +11,15 @@ import json
 import statistics
 import time
 from bisect import bisect_left
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from flow.buckets import COMMON
 from flow.cells import Retention
-from flow.facts import ItemFact, SignalFact, decode_facts, encode_facts
+from flow.facts import decode_facts, encode_facts
 from flow.fold import Fold
-from tests.benchmarks.workload import NAMES, STREAM, facts_until
+from flow.matching import Router
+from flow.sorting import Sorting
+from tests.benchmarks.workload import DEFINITIONS, NAMES, STREAM, facts_until
 
 NOW: Final = 1_795_339_800_000
 FACTS: Final = 200_000
@@ -106,16 +108,19 @@ def finish(cell: dict[Any, float], buckets: dict[Any, int], item_type: int, fact
 
 
 def fold(batches: list[bytes]) -> None:
-    """Decode, fold, and take the packed timelines and deltas of each batch, as the aggregator does."""
+    """Decode, sort, fold, and take the packed timelines and deltas of each batch, as the aggregator does."""
     folding = Fold(STREAM, Retention())
     items: dict[str, Any] = {}
+    router = Router(DEFINITIONS)
     for batch in batches:
         folding.begin(NOW)
-        facts = decode_facts(batch)
-        for name in {fact.item for fact in facts}:
+        sorting = Sorting(router, NOW, lambda _: NOW)
+        sorting.add(decode_facts(batch), 0)
+        briefs = sorting.streams[STREAM.name]
+        for name in briefs:
             if name not in items:
                 items[name] = folding.new_item()
-        folding.apply_all(cast(list[ItemFact | SignalFact], facts), items)
+        folding.apply_all(briefs, [items[name] for name in briefs])
         folding.take()
 
 

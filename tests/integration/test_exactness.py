@@ -45,6 +45,7 @@ from flow.lanes import OPEN_FAILURES, OPEN_SINCE, correct, lane_of
 from flow.tally import Tally
 from flow.timeline import Timeline
 from tests import oracle
+from tests.briefs import fold_in
 from tests.property.readable import figures_of_cell, figures_of_lane, figures_of_totals, not_less, place_of, total
 from tests.property.strategies import BASE, DELIVERED, LONG, PLAIN, TOLD, item_fact, lane_fact
 
@@ -510,9 +511,7 @@ def undisturbed(stream: Stream, facts: list[Any]) -> vector.Vector:
     """The totals of one worker that nothing ever happened to: what the counters must hold after any history."""
     fold, items = Fold(stream, Retention()), {}
     fold.begin(START)
-    for fact in facts:
-        item = items.setdefault(fact.item, fold.new_item())
-        fold.apply(fact.item, item, fact)
+    fold_in(fold, items, facts)
     totals: vector.Vector = {}
     vector.add(totals, fold.take().totals)
     return totals

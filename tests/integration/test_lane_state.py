@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ async def opened(redis: Redis) -> LaneState:
 
 
 async def apply(state: LaneState, facts: Sequence[LaneFact], redis: Redis, now: int = BASE) -> list[Reason]:
-    commit, refused = await state.apply(facts, (state.position or 0) + len(facts), now)
+    commit, refused = await state.apply(list(zip(facts, count())), (state.position or 0) + len(facts), now)
     await Committer(redis).execute([commit])
     return [each.reason for each in refused]
 
@@ -95,7 +96,7 @@ async def test_resolutions_in_one_batch_or_in_several_count_the_same(redis: Redi
 async def test_a_fact_writes_its_own_row_and_not_its_whole_service(redis: Redis) -> None:
     state = await opened(redis)
     await apply(state, [deployed(number, BASE + number) for number in range(1000)], redis)
-    commit, _ = await state.apply([deployed(1000, BASE + 1000)], 2000, BASE)
+    commit, _ = await state.apply([(deployed(1000, BASE + 1000), 0)], 2000, BASE)
     rows = [argument for argument in commit.arguments if isinstance(argument, bytes)]
     assert sum(map(len, rows)) < 1500
     assert await redis.hlen(KEYS.service("shop")) == 1000

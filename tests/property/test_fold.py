@@ -23,6 +23,7 @@ from flow.timeline import Timeline
 from flow.vector import Vector
 from flow.visits import story_of
 from tests import oracle
+from tests.briefs import fold_in
 from tests.oracle import TimelineFact
 from tests.property.readable import by_cell, figures_of_cell, figures_of_totals, measured, not_less, total
 from tests.property.strategies import BASE, INSTANTS, PLAIN, STREAMS, arrivals, timelines
@@ -56,11 +57,7 @@ class State:
         self.fold.begin(NOW)
         if self.forgetful:
             self.items = {name: self.fold.load_item(row) for name, row in self.rows.items()}
-        for fact in batch:
-            item = self.items.get(fact.item)
-            if item is None:
-                item = self.items[fact.item] = self.fold.new_item()
-            self.fold.apply(fact.item, item, fact)
+        fold_in(self.fold, self.items, batch)
         self.take()
 
     def recount(self, rows: dict[str, bytes]) -> None:
@@ -75,7 +72,7 @@ class State:
             for cell in containing(finest):
                 vector.add(self.cells.setdefault(cell, {}), delta)
         vector.add(self.totals, changes.totals)
-        self.rows |= changes.timelines
+        self.rows |= dict(zip(changes.rows[::2], changes.rows[1::2], strict=True))  # type: ignore[arg-type]
         for stage, names in changes.left.items():
             for name in names:
                 del self.stages[stage][name]
@@ -317,9 +314,7 @@ def test_unmapped_statuses_are_counted_once_a_fact_in_any_order(stream, data) ->
     facts = data.draw(timelines())
     fold, items = Fold(stream, FOREVER), {}
     fold.begin(NOW)
-    for fact in data.draw(arrivals(facts)):
-        item = items.setdefault(fact.item, fold.new_item())
-        fold.apply(fact.item, item, fact)
+    fold_in(fold, items, data.draw(arrivals(facts)))
     expected = Counter(
         (fact.source, fact.status)
         for fact in facts

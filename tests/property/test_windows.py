@@ -13,6 +13,7 @@ from flow.cells import Grain, Retention, Window, cell_at, cells_of, containing, 
 from flow.fold import Fold
 from flow.instants import DAY, HOUR, MINUTE
 from tests import oracle
+from tests.briefs import fold_in
 from tests.property.readable import figures_of_cell, place_of
 from tests.property.strategies import BASE, INSTANTS, STREAMS, arrivals, timelines
 
@@ -101,9 +102,7 @@ def test_any_window_sums_up_to_what_the_oracle_counts_in_it(stream, data) -> Non
     facts = data.draw(timelines())
     fold, items, rows = Fold(stream, FOREVER), {}, {}
     fold.begin(INSTANTS[-1])
-    for fact in data.draw(arrivals(facts)):
-        item = items.setdefault(fact.item, fold.new_item())
-        fold.apply(fact.item, item, fact)
+    fold_in(fold, items, data.draw(arrivals(facts)))
     for finest, delta in fold.take().cells.items():
         for cell in containing(finest):
             vector.add(rows.setdefault(cell, {}), delta)
@@ -123,8 +122,7 @@ def test_late_facts_correct_the_coarser_cells_when_the_finer_ones_are_gone(data)
     for fact in data.draw(arrivals(facts)):
         now = max(now + data.draw(st.sampled_from([0, MINUTE, 5 * HOUR, 4 * DAY])), fact.at)
         fold.begin(now)
-        item = items.setdefault(fact.item, fold.new_item())
-        fold.apply(fact.item, item, fact)
+        fold_in(fold, items, [fact])
         for finest, delta in fold.take().cells.items():
             for cell in containing(finest):
                 if start_of(cell) >= retention.floor(grain_of(cell), now):

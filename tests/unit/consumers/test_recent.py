@@ -24,7 +24,7 @@ def a_store(names: str) -> Recent[str, int]:
 def test_the_least_recently_used_goes_first():
     store = a_store("abcd")
     assert store.get("a") == 0
-    assert store.held("cx") == {"c": 2}
+    assert store.held("cx") == [2, None]
     store.shrink(2, keep=0)
     assert [name for name in "abcd" if name in store] == ["a", "c"]
 

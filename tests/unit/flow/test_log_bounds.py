@@ -10,7 +10,8 @@ from flow.cells import Retention
 from flow.definitions import Condition, Stage, Stream
 from flow.errors import Reason, Rejected
 from flow.facts import ItemFact, decode_fact
-from flow.fold import Fold
+from flow.fold import Fold, Item
+from tests.briefs import fold_in
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,6 @@ def test_an_item_that_is_done_before_a_commitment_marked_too_late_was_started_wh
     )
     fold = Fold(Stream("s", stages), Retention())
     fold.begin(1000)
-    item = fold.new_item()
-    fold.apply("i", item, ItemFact("1", "s", "i", 10, status="D"))
-    assert item.walk.committed_at == 10
+    items: dict[str, Item] = {}
+    fold_in(fold, items, [ItemFact("1", "s", "i", 10, status="D")])
+    assert items["i"].walk.committed_at == 10

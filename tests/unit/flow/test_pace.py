@@ -5,10 +5,11 @@ from __future__ import annotations
 from flow.cells import Retention
 from flow.definitions import Condition, Stage, Stream
 from flow.facts import ItemFact
-from flow.fold import Fold
+from flow.fold import Fold, Item
 from flow.instants import DAY
 from flow.pace import ages_at_departure, pace, passed
 from flow.timeline import Timeline
+from tests.briefs import fold_in
 
 STREAM = Stream(
     "s",
@@ -21,10 +22,9 @@ STREAM = Stream(
 
 def timeline(*moves: tuple[int, str]) -> Timeline:
     fold = Fold(STREAM, Retention())
-    item = fold.new_item()
-    for at, status in moves:
-        fold.apply("A-1", item, ItemFact(f"{at}", "acme", "A-1", at * DAY, status=status))
-    return item.timeline
+    items: dict[str, Item] = {}
+    fold_in(fold, items, [ItemFact(f"{at}", "acme", "A-1", at * DAY, status=status) for at, status in moves])
+    return items["A-1"].timeline
 
 
 def test_ages_are_those_since_the_commitment_at_the_last_departure():

@@ -15,6 +15,7 @@ from flow.matching import StageMap
 from flow.vector import stage_key
 from flow.visits import Story, story_of
 from flow.walk import NOWHERE, Walker
+from tests.briefs import fold_in
 
 STREAM = Stream(
     "s",
@@ -31,10 +32,10 @@ STREAM = Stream(
 def folded(facts: list[ItemFact]) -> tuple[Item, vector.Vector]:
     """The item after these facts, and all that its cells count."""
     fold = Fold(STREAM, Retention())
-    item = fold.new_item()
-    for fact in facts:
-        fold.apply(fact.item, item, fact)
+    items: dict[str, Item] = {}
+    fold_in(fold, items, facts)
     changes = fold.take()
+    item = next(iter(items.values()), None) or fold.new_item()
     return item, vector.total_of(changes.cells.values())
 
 

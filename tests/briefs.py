@@ -1,0 +1,29 @@
+"""Facts about items as a batch has them once it is sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import astuple
+
+from flow.brief import brief_of_item, brief_of_signal
+from flow.facts import ItemFact, SignalFact
+from flow.fold import Fold, Item
+from flow.sorting import Briefs
+
+
+def briefs_of(facts: Iterable[ItemFact | SignalFact]) -> Briefs:
+    """Facts by item, in brief."""
+    found: Briefs = {}
+    for place, fact in enumerate(facts):
+        brief = brief_of_item(astuple(fact), place) if isinstance(fact, ItemFact) else brief_of_signal(fact, place)
+        found.setdefault(fact.item, []).append(brief)
+    return found
+
+
+def fold_in(fold: Fold, items: dict[str, Item], facts: Iterable[ItemFact | SignalFact]) -> None:
+    """Fold facts into these items, and into new ones."""
+    for name, briefs in briefs_of(facts).items():
+        if name not in items:
+            items[name] = fold.new_item()
+        fold.apply(name, items[name], briefs)
