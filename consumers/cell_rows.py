@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
-from consumers.commit import Argument, Commit
+from consumers.commit import Commit
 from consumers.recent import Recent
+from consumers.wire import Argument
 from flow import vector
 from flow.cells import CLOCK_SLACK, Grain, Retention, containing, start_of
 from flow.keys import StateKeys, cell_field, cells_expire_at

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from hiredis import pack_command
 from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import AskError, ClusterDownError, NoScriptError, ResponseError, TryAgainError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from consumers.nodes import nodes_of
+from consumers.wire import Argument, packed
 from flow.errors import PositionConflict
-
-Argument = str | bytes | int
-
-_packed = cast(Callable[[tuple[Argument, ...]], bytes], pack_command)  # the client's own packing is Python, and slow
 
 _CHUNK: Final = 4000
 """Arguments of one command inside the script: Lua can't unpack more than about 8,000 values."""
@@ -110,7 +106,7 @@ class Committer:
         return sent
 
     async def _write(self, connection: Any, commits: Sequence[Commit]) -> None:
-        await connection.send_packed_command([_packed(self._words(each)) for each in commits])
+        await connection.send_packed_command([packed(self._words(each)) for each in commits])
 
     async def _answered(self, sent: Sequence[_Sent]) -> None:
         """Hear all nodes out before any of their errors is raised: no connection is left with an answer in it."""
@@ -150,9 +146,9 @@ class Committer:
         if isinstance(error, (*_ELSEWHERE, RedisConnectionError, RedisTimeoutError, OSError)):
             self._nodes.lost(error)
 
-    def _words(self, commit: Commit) -> tuple[Argument, ...]:
+    def _words(self, commit: Commit) -> list[Argument]:
         names = commit.script_keys()
-        return ("EVALSHA", self._digest, len(names), *names, *commit.script_arguments())
+        return ["EVALSHA", self._digest, len(names), *names, *commit.script_arguments()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from consumers.commit import Argument, Commit, Committer, refused
+from consumers.commit import Commit, Committer, refused
+from consumers.wire import Argument
 from flow import keys
 from flow.errors import NearlyAllRejected, PositionConflict, Reason
 

@@ -14,9 +14,10 @@ from typing import Any, Final
 import msgspec
 from redis.asyncio import Redis
 
-from consumers.commit import Argument, Commit
+from consumers.commit import Commit
 from consumers.routing import Refused
 from consumers.stream_state import Bounds
+from consumers.wire import Argument
 from flow import vector
 from flow.cells import CLOCK_SLACK, Grain, Retention, containing, start_of
 from flow.deployed_service import HORIZON, MAX_FACTS, DeployedService, row_name

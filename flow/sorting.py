@@ -74,6 +74,7 @@ class Sorting:
         """Sort some facts, the first of which is at this place of the batch."""
         route: Route | None = None
         source = project = team = labels = None
+        skips, latest_at = self._skips is not None, self._latest_at
         place = first - 1
         for fact in facts:
             place += 1
@@ -81,22 +82,22 @@ class Sorting:
                 self._add_other(fact, place)
                 continue
             values = _astuple(fact)
-            at = values[3]
-            if (at < EARLIEST_AT or at > self._latest_at) and self._is_untimely(at, place):
+            at: int = values[3]
+            if (at < EARLIEST_AT or at > latest_at) and self._is_untimely(at, place):
                 self.untimely.append((fact, place))
                 continue
             if (
                 route is None
-                or values[1] != source
-                or values[9] != project
-                or values[11] != team
-                or values[8] != labels
-                or self._skips is not None
+                or skips
+                or not _same(values[1], source)
+                or not _same(values[9], project)
+                or not _same(values[11], team)
+                or not (values[8] is labels or values[8] == labels)
             ):
                 source, project, team, labels = values[1], values[9], values[11], values[8]
                 route = self._route_of(fact, place)
             if route.briefs:
-                route.add(values[2], at, brief_of_item(values, place))
+                route.add(values[2], values[3], brief_of_item(values, place))
             elif not route.is_claimed:
                 self.unrouted.append((fact, place))
 
@@ -127,3 +128,10 @@ class Sorting:
             briefs = [self.streams.setdefault(stream, {}) for stream in streams]
             route = self._routes[key] = Route(fact.source, streams, briefs, is_claimed)
         return route
+
+
+def _same(one: str | None, other: str | None) -> bool:
+    """Equality, without the general comparison that takes much longer once this is compiled."""
+    if one is None or other is None:
+        return one is other
+    return one == other

@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import insort
 from typing import Final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from flow.entries import About, Entry, Flags, Statement, decode_about, decode_row, encode, unpack_entries
 
@@ -30,14 +30,20 @@ FULL: Final = 3
 """What became of a fact that was offered to a timeline."""
 
 
+_ALL_MARKS: Final = -1
+"""Any id may be there."""
+
 _encode: Final = encode  # a name of this module is found faster once it is compiled
 
 
 @mypyc_attr(acyclic=True)
 class Timeline:
-    """The facts of one item. Equal sets of facts read equally, whatever the order they were added in."""
+    """The facts of one item. Equal sets of facts read equally, whatever the order they were added in.
 
-    __slots__ = ("_about", "_count", "_earlier", "_last_at", "_last_id", "_last_seq", "_packed")
+    Each id that was added here has set one bit of `_marks`, by its hash: where that is missing, the id is not there.
+    """
+
+    __slots__ = ("_about", "_count", "_earlier", "_last_at", "_last_id", "_last_seq", "_marks", "_packed")
 
     def __init__(self) -> None:
         self._count = 0
@@ -47,20 +53,23 @@ class Timeline:
         self._about = NOTHING_SAID
         self._earlier: list[Statement] | None = None
         self._packed = b""
+        self._marks: i64 = 0
 
     def append(self, at: int, seq: int, identifier: str, word: str | None, flags: Flags | None) -> int:
         """Add a fact that is the last in order: APPENDED. Else nothing is added: LATE (`insert` it), DUPLICATE, FULL.
 
         `word` and `flags` are what it says of the item's moves (`flow.entries`); `state` follows.
         """
+        mark = _mark_of(identifier)
         if self._count:
-            if self._packed.find(_encode(identifier)) >= 0 and self._holds(identifier):  # `in` tries an int first: slow
+            if self._marks & mark and self._holds(identifier):
                 return DUPLICATE
             if self._count >= MAX_FACTS:
                 return FULL
             if at <= self._last_at and (at, seq, identifier) < (self._last_at, self._last_seq, self._last_id):
                 return LATE
         self._packed += _pack(at, seq, identifier, word, flags)
+        self._marks |= mark
         self._count += 1
         return APPENDED
 
@@ -84,6 +93,7 @@ class Timeline:
         entries = self.entries()
         insort(entries, entry, key=_order)
         self._packed = b"".join([_pack(each.at, each.seq, each.id, each.word, each.flags) for each in entries])
+        self._marks |= _mark_of(entry.id)
         self._count += 1
         if about != NOTHING_SAID:
             earlier = self._earlier or []
@@ -119,10 +129,13 @@ class Timeline:
         timeline._about = stored.about
         timeline._earlier = stored.earlier or None
         timeline._packed = stored.entries
+        timeline._marks = _ALL_MARKS
         return timeline
 
     def _holds(self, identifier: str) -> bool:
         """Whether a fact of this id is there. Its packed id may also stand in the bytes by chance."""
+        if self._packed.find(_encode(identifier)) < 0:  # `in` tries an int first, and makes an exception of it
+            return False
         return any(entry.id == identifier for entry in self.entries())
 
     def _supersedes(self, about: bytes) -> bool:
@@ -144,6 +157,10 @@ class Timeline:
                 kept.append(statement)
                 known = known.over(about)
         self._earlier = kept[::-1] or None
+
+
+def _mark_of(identifier: str) -> i64:
+    return 1 << (i64(hash(identifier)) & 63)
 
 
 def _order(place: Entry | Statement) -> tuple[int, int, str]:

@@ -17,10 +17,12 @@ COMPILE = ROOT / "deploy" / "compile_flow.py"
 @pytest.mark.timeout(400)
 def test_the_compiled_fold_equals_the_oracle_too(tmp_path):
     subprocess.run([sys.executable, COMPILE, tmp_path], check=True)
-    look = "import flow.fold, flow.walk, flow.moves\nprint(flow.fold.__file__, flow.walk.__file__, flow.moves.__file__)"
+    names = ("flow.fold", "flow.sorting", "flow.timeline", "consumers.wire")
+    look = f"import importlib\nfor name in {names}: print(importlib.import_module(name).__file__)"
     found = subprocess.run([sys.executable, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert [path for path in found.stdout.split() if not path.endswith(".so")] == []
     words = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=quick"]
-    paths = ["-o", f"pythonpath={tmp_path} {ROOT}", str(ROOT / "tests/property/test_fold.py")]
+    tests = ("tests/property/test_fold.py", "tests/property/test_sorting.py", "tests/unit/consumers/test_wire.py")
+    paths = ["-o", f"pythonpath={tmp_path} {ROOT}", *(str(ROOT / test) for test in tests)]
     done = subprocess.run([*words, *paths], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:]
