@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -129,8 +128,7 @@ class Aggregator:
                 await committing
                 partition.shrink()
             if found is not None:
-                committing = group.create_task(await self._send(commits, partition, portions, found.batch))
-                committing.add_done_callback(self._gate.leave)
+                committing = group.create_task(self._commit_batch(commits, partition, portions, found.batch))
             if chores.are_due():
                 if committing is not None:
                     await committing
@@ -143,17 +141,18 @@ class Aggregator:
                 self._go_on(partition.number)
             found = following or await _next(partition, portions, wait=True)
 
-    async def _send(
+    async def _commit_batch(
         self, commits: list[Commit], partition: Partition, portions: Portions, batch: Batch
-    ) -> Coroutine[Any, Any, None]:
-        """Enter the gate and send. Whoever runs what is returned leaves the gate after it."""
+    ) -> None:
+        """Make a batch durable, and tell the log."""
         await self._gate.enter()
-        began = self._work.clock()
         try:
-            return self._finish(await partition.send(commits, batch), portions, batch, began)
-        except BaseException:
+            began = self._work.clock()
+            await partition.commit_batch(commits, batch)
+            portions.committed(self._work.clock() - began)
+            await self._log.committed(batch.partition, batch.offsets[-1])
+        finally:
             self._gate.leave()
-            raise
 
     async def _commit(self, partition: Partition, commits: list[Commit]) -> None:
         if commits:
@@ -170,11 +169,6 @@ class Aggregator:
             await partition.check_stored()
         finally:
             self._gate.leave()
-
-    async def _finish(self, answer: Coroutine[Any, Any, None], portions: Portions, batch: Batch, began: int) -> None:
-        await answer
-        portions.committed(self._work.clock() - began)
-        await self._log.committed(batch.partition, batch.offsets[-1])
 
     async def _publish(self) -> None:
         """Show what this worker measures; what is long silent goes. Redis may be away: the followers see to that."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
 from importlib.resources import files
@@ -74,13 +74,6 @@ class Committer:
         Raises the client's ConnectionError when a node failed, or doesn't hold a stream any more. Nothing is sent
         again: whether the failed ones were committed is known only from the stored positions.
         """
-        await (await self.send(commits))
-
-    async def send(self, commits: Sequence[Commit]) -> Coroutine[Any, Any, None]:
-        """Return when the servers have been sent everything; awaiting what is returned is waiting for their answers.
-
-        So the caller can compute while they execute. What is returned raises as `execute` does.
-        """
         parts: dict[ConnectionPool, list[Commit]] = {}
         for commit in commits:
             parts.setdefault(await self._nodes.pool_of(commit.position_key), []).append(commit)
@@ -93,7 +86,7 @@ class Committer:
                 await each.let_go(whole=False)
             self._note(error)
             raise
-        return self._answered(sent)
+        await self._answered(sent)
 
     async def _send(self, pool: ConnectionPool, commits: Sequence[Commit]) -> _Sent:
         connection: Any = await pool.get_connection()  # type: ignore[no-untyped-call]

@@ -43,8 +43,8 @@ class Gate:
         self._under_way += 1
         self._idle.clear()
 
-    def leave(self, _: object = None) -> None:
-        """A commit is done, however it ended. Takes an argument that it doesn't need, to be a task's callback."""
+    def leave(self) -> None:
+        """A commit is done, however it ended."""
         self._under_way -= 1
         if not self._under_way:
             self._idle.set()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from redis.asyncio import Redis
 
@@ -139,7 +139,7 @@ class Partition:
         now, position = self._work.clock(), found.batch.offsets[-1]
         commits: list[Commit] = []
         folded = {
-            name: self._states[name].take_in(briefs, found.held[name], found.told[name], now)
+            name: await self._states[name].take_in(briefs, found.held[name], found.told[name], now)
             for name, briefs in found.items.items()
         }
         await have_in_memory(self._work.redis, [each.cells for each in folded.values()])
@@ -164,11 +164,14 @@ class Partition:
         if commits:
             await self._committer.execute(commits)
 
-    async def send(self, commits: Sequence[Commit], batch: Batch) -> Coroutine[Any, Any, None]:
-        """Send what a batch changes; awaiting what is returned makes it durable, and raises as `commit` does."""
+    async def commit_batch(self, commits: Sequence[Commit], batch: Batch) -> None:
+        """Make durable what a batch changes, and measure that. Raises as `commit` does."""
         began = self._work.clock()
         await self.keep_left_out(commits)
-        return self._measured(await self._committer.send(commits), batch, began)
+        await self._committer.execute(commits)
+        done, measurements = self._work.clock(), self._work.measurements
+        measurements.committed(len(batch.offsets), done - began, done - batch.received_at)
+        measurements.shown(self._times.pop(batch.offsets[-1], {}), done, done - batch.received_at)
 
     async def keep_left_out(self, commits: Sequence[Commit]) -> None:
         """Write the letters of what these commits leave out. Call it when all commits before them are done."""
@@ -177,12 +180,6 @@ class Partition:
         self._left_out = [pair for pair in self._left_out if id(pair[0]) not in sent]
         for commit, letters in told:
             await self._letters.keep(commit, letters, self._work.clock())
-
-    async def _measured(self, answer: Coroutine[Any, Any, None], batch: Batch, began: int) -> None:
-        await answer
-        done, measurements = self._work.clock(), self._work.measurements
-        measurements.committed(len(batch.offsets), done - began, done - batch.received_at)
-        measurements.shown(self._times.pop(batch.offsets[-1], {}), done, done - batch.received_at)
 
     async def check_stored(self) -> None:
         """Raises PositionConflict when the stored positions are not those of the last commits.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +28,9 @@ from flow.timeline import DUPLICATE, FULL, LATE
 from flow.vector import Vector
 
 MonitorCounts = dict[str, int]
+
+_ITEMS_AT_ONCE: Final = 200
+"""How many items are folded before other tasks have their turn: a millisecond's work."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_counts: Final[msgspec.msgpack.Decoder[MonitorCounts]] = msgspec.msgpack.Decoder(MonitorCounts)
@@ -99,16 +104,21 @@ class StreamState:
         `items` are what `items_of` gave for them, after everything before them was folded. `told` counts the facts by
         their source.
         """
-        folded = self.take_in(briefs, items, told, now)
+        folded = await self.take_in(briefs, items, told, now)
         await have_in_memory(self._redis, [folded.cells])
         return self.commit_of(folded, position, now), folded.refused
 
-    def take_in(self, briefs: Briefs, items: list[Item], told: Mapping[str, int], now: int) -> Folded:
+    async def take_in(self, briefs: Briefs, items: list[Item], told: Mapping[str, int], now: int) -> Folded:
         """As `apply`, before anything of its cells is read: one round trip then reads them of all streams."""
         self.fold.begin(now)
+        waiting, others = zip(briefs.items(), items, strict=True), []
+        while some := list(islice(waiting, _ITEMS_AT_ONCE)):
+            others += self.fold.apply_all(some)
+            if len(some) == _ITEMS_AT_ONCE:
+                await asyncio.sleep(0)  # the commit before this one is still being sent
         refused: list[Refused] = []
         counts: dict[int, Counter[str]] = {LATE: Counter(), DUPLICATE: Counter()}
-        for name, brief, why in self.fold.apply_all(briefs, items):
+        for name, brief, why in others:
             if why == FULL:
                 message = f"{name} has as many facts as one item may have"
                 refused.append(Refused(brief.place, brief.source, Reason.TIMELINE_FULL, message))

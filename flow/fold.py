@@ -120,11 +120,11 @@ class Fold:
             self._finish(name, item)
         return others
 
-    def apply_all(self, briefs: dict[str, list[Brief]], items: list[Item]) -> list[tuple[str, Brief, int]]:
-        """As `apply`, for the facts of many items by name, and these items in the same order."""
+    def apply_all(self, told: list[tuple[tuple[str, list[Brief]], Item]]) -> list[tuple[str, Brief, int]]:
+        """As `apply`, of many items: the name and facts of each, and the item."""
         others: list[tuple[str, Brief, int]] = []
-        for (name, told), item in zip(briefs.items(), items, strict=True):
-            for brief, why in self.apply(name, item, told):
+        for (name, briefs), item in told:
+            for brief, why in self.apply(name, item, briefs):
                 others.append((name, brief, why))
         return others
 

@@ -120,7 +120,7 @@ def fold(batches: list[bytes]) -> None:
         for name in briefs:
             if name not in items:
                 items[name] = folding.new_item()
-        folding.apply_all(briefs, [items[name] for name in briefs])
+        folding.apply_all([(told, items[told[0]]) for told in briefs.items()])
         folding.take()
 
 

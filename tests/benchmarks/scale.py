@@ -23,6 +23,7 @@ from typing import Final
 
 import uvloop
 
+from service.command_line.composition import YOUNG_OBJECTS_OF_WORKERS
 from tests.benchmarks import scale_hundred
 from tests.benchmarks.scale_load import Worker, definitions, opened, patient_valkey
 from tests.benchmarks.scale_reading import reading, reading_definitions
@@ -104,7 +105,7 @@ def main() -> None:
 def run_here(name: str) -> None:
     """Measure one part and print its figures as JSON."""
     gc.freeze()
-    gc.set_threshold(50_000, 20, 1000)
+    gc.set_threshold(YOUNG_OBJECTS_OF_WORKERS, 20, 1000)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(_awaited(PARTS[name]))))
 

@@ -70,7 +70,7 @@ class Scene:
         offsets = range(self._offset + 1, self._offset + len(facts) + 1)
         self._offset = offsets[-1]
         batch = Batch(0, encode_facts(facts).rstrip(b"\n"), offsets, self.now)
-        await (await partition.send(await partition.fold(await partition.prepare(batch)), batch))
+        await partition.commit_batch(await partition.fold(await partition.prepare(batch)), batch)
 
     async def memory(self) -> bytes:
         row = await self.redis.hget(keys.detector("web"), "memory")

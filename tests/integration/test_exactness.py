@@ -242,7 +242,7 @@ class Hand:
             self.crash()
 
     async def sent(self, partition: Partition, commits: list[Commit], batch: Batch) -> None:
-        await (await partition.send(commits, batch))
+        await partition.commit_batch(commits, batch)
 
     async def committed(self, partition: Partition, commits: list[Commit]) -> None:
         await partition.keep_left_out(commits)

@@ -93,7 +93,7 @@ class Scene:
         offsets = range(self._offset + 1, self._offset + len(facts) + 1)
         self._offset = offsets[-1]
         batch = Batch(0, encode_facts(facts).rstrip(b"\n"), offsets, self.clock() - 20)
-        await (await partition.send(await partition.fold(await partition.prepare(batch)), batch))
+        await partition.commit_batch(await partition.fold(await partition.prepare(batch)), batch)
 
     async def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         await self.snapshots.turn()

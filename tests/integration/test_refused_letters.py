@@ -100,12 +100,12 @@ async def test_a_worker_whose_state_was_rolled_back_writes_no_letter_of_what_it_
     await partition.load()
     first = await log.read(0, 0)
     assert first is not None
-    await (await partition.send(await partition.fold(await partition.prepare(first)), first))
+    await partition.commit_batch(await partition.fold(await partition.prepare(first)), first)
     await redis.flushall()
     following = await log.read(0, 3)
     assert following is not None
     commits = await partition.fold(await partition.prepare(following))
     with pytest.raises(PositionConflict):
-        await (await partition.send(commits, following))
+        await partition.commit_batch(commits, following)
     await fold(work, log, 9)
     assert await letters(redis) == [3, 4, 5, 6]
