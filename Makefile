@@ -36,7 +36,7 @@ up: ## Run the whole stack in containers (needs Docker with Compose)
 	docker compose --file deploy/compose/compose.yaml up --build
 
 test: .venv/developing $(KAFKA) ## Run all tests
-	$(PYTEST)
+	$(PYTEST) --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-quick: .venv/developing ## Run the tests that need no server, in less than two minutes
 	$(PYTEST) --hypothesis-profile=quick $(wildcard tests/unit tests/property)
