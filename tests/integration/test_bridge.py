@@ -493,8 +493,8 @@ async def test_a_mistake_is_told_at_the_start(
     installation: KafkaInstallation, settings: dict[str, str], problem: str
 ) -> None:
     variables = {f"STREAMGAUGE_{name}": value for name, value in settings.items()}
-    for command in ("bridge", "check"):
-        code, told = await installation.run(command, **variables)
+    both = (installation.run(command, **variables) for command in ("bridge", "check"))
+    for code, told in await asyncio.gather(*both):
         assert code in {1, 78}
         assert problem in told
 
