@@ -19,6 +19,9 @@ PIN := $(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --s
 # Apache Kafka for the tests, where Maven and Java are at hand; elsewhere they run on another broker, and say so.
 KAFKA := $(if $(shell command -v mvn),$(if $(shell command -v java),build/kafka/installed))
 
+# Tests start hundreds of processes, and each would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install develop demo up test test-quick image-test chaos lint format dashboards bench bench-detector bench-scale requirements clean
 
 help: ## List these targets
@@ -35,8 +38,8 @@ up: ## Run the whole stack in containers (needs Docker with Compose)
 	deploy/compose/prepare.sh
 	docker compose --file deploy/compose/compose.yaml up --build
 
-test: .venv/developing $(KAFKA) ## Run all tests
-	$(PYTEST)
+test: .venv/developing $(KAFKA) ## Run all tests, in two processes at once
+	$(PYTEST) --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-quick: .venv/developing ## Run the tests that need no server, in less than two minutes
 	$(PYTEST) --hypothesis-profile=quick $(wildcard tests/unit tests/property)

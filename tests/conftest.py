@@ -43,10 +43,6 @@ _DEBIAN: Final = {
     "chromium": (Path("/usr/bin/chromedriver").exists, "chromium-driver", "chromedriver and the browser"),
 }
 
-# Settings of a developer's shell must not reach the code under test, nor its child processes.
-for _name in [name for name in os.environ if name.startswith("STREAMGAUGE_")]:
-    del os.environ[_name]
-
 # A proxy of the developer must not stand between a test and its own servers.
 _direct = ",".join(filter(None, (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1")))
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = _direct
@@ -55,6 +51,16 @@ settings.register_profile("ci", max_examples=100, deadline=None, print_blob=True
 settings.register_profile("quick", max_examples=25, deadline=None, print_blob=True)
 settings.register_profile("thorough", max_examples=3000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Settings of a developer's shell must not reach the code under test, nor its child processes.
+
+    Not earlier: what this module reads of them above, it reads anew in each process that `--numprocesses` starts.
+    """
+    for name in [name for name in os.environ if name.startswith("STREAMGAUGE_")]:
+        del os.environ[name]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

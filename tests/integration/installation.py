@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -20,14 +21,17 @@ from service.redis_client import connect
 
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 60.0
+_OURS: Final = range(10_000, 32_000)
+"""Linux takes the ports of connections, and those that are bound without a number, from 32,768 on."""
 
 
 def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+    """A port that nobody listens on at the moment, and that the system gives to no connection until it is used."""
+    while True:
+        port = _OURS[secrets.randbelow(len(_OURS))]
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            return port
 
 
 class Installation:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.servers.alertmanager import AMTOOL, CONFIG, quick_config, receiving, running_alertmanager, shipped_config
@@ -90,7 +89,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebServer
 def states(server: WebServer, alerts: list[dict[str, str]], trial: str) -> dict[str, str]:
     """Post alerts, and tell the state of each once all were looked at. `trial` keeps this test's alerts apart."""
     posted = [{"labels": labels | {"trial": trial}} for labels in alerts]
-    httpx.post(f"{server.url}/api/v2/alerts", json=posted, timeout=10).raise_for_status()
+    server.client.post("/api/v2/alerts", json=posted).raise_for_status()
     deadline = time.monotonic() + 20
     while True:
         found = server.get("/api/v2/alerts", filter=f'trial="{trial}"')
@@ -109,7 +108,7 @@ def ended(server: WebServer, alerts: list[dict[str, str]], trial: str) -> None:
     """End alerts, so that they silence nothing in the next test."""
     past = "2020-01-01T00:00:00Z"
     posted = [{"labels": labels | {"trial": trial}, "startsAt": past, "endsAt": past} for labels in alerts]
-    httpx.post(f"{server.url}/api/v2/alerts", json=posted, timeout=10).raise_for_status()
+    server.client.post("/api/v2/alerts", json=posted).raise_for_status()
 
 
 @pytest.mark.parametrize("blind", ["StreamgaugeDown", "StreamgaugeLagging"])

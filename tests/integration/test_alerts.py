@@ -29,7 +29,7 @@ from flow.catalogue import SAMPLES
 from tests.integration.installation import Installation
 from tests.servers import alertmanager, prometheus
 from tests.servers.alertmanager import Receiver, receiving, running_alertmanager
-from tests.servers.prometheus import PROMTOOL, WebServer, running_prometheus
+from tests.servers.prometheus import OFTEN, PROMTOOL, WebServer, running_prometheus
 
 pytestmark = [
     pytest.mark.needs_server("valkey"),
@@ -40,9 +40,9 @@ pytestmark = [
 ]
 
 SECRET: Final = "a secret of the tests"
-DWELL: Final = 3.0
-SCRAPE: Final = 1.0
-EVALUATION: Final = 1.0
+DWELL: Final = 2.0
+SCRAPE: Final = OFTEN
+EVALUATION: Final = OFTEN
 SLACK: Final = 6.0
 """Seconds for all that is not waiting: a machine with few and busy cores."""
 
@@ -90,7 +90,7 @@ class Watched:
         """Return once Prometheus has this one value for the query."""
         async with asyncio.timeout(30):
             while await self.value(query) != [value]:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +106,13 @@ async def watched(folder: Path) -> AsyncIterator[Watched]:
     product = Installation(folder / "up", STREAMS, **{f"STREAMGAUGE_{name}": text for name, text in settings.items()})
     with ExitStack() as stack:
         try:
-            await product.start()
+            await product.begin()
             receiver = stack.enter_context(receiving())
             told = running_alertmanager(folder / "alertmanager", alertmanager.quick_config(receiver.url))
             target = stack.enter_context(told).url.removeprefix("http://")
             dwell = dict.fromkeys(("FlowWipLimitBreached", "DeliveryRecoveryOverdue", "StreamgaugeDown"), f"{DWELL:g}s")
             here = product.base.removeprefix("http://")
+            await product.ready()
             config = prometheus.quick_config(folder / "rules", [here], target, dwell)
             server = stack.enter_context(running_prometheus(folder / "prometheus", config))
             watched = Watched(product, server, receiver)

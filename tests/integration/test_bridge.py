@@ -152,8 +152,8 @@ async def facts_read(redis: Redis, partitions: int) -> int:
 async def test_facts_of_an_outside_topic_are_in_the_state_and_duplicates_count_once(
     installation: KafkaInstallation, outside: Outside, redis: Redis
 ) -> None:
-    await installation.serve()
     await installation.start_worker(1)
+    await installation.serve()
     await outside.put_facts(1500)
     await installation.start_bridge(1)
     await outside.put_facts(1500)
@@ -354,8 +354,8 @@ async def test_the_largest_record_is_kept_whole_and_a_larger_one_in_part_and_nei
 async def test_nothing_is_lost_and_nothing_counts_twice_while_the_bridge_is_killed_under_load(
     installation: KafkaInstallation, outside: Outside, redis: Redis
 ) -> None:
-    await installation.serve()
     await installation.start_worker(1)
+    await installation.serve()
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(putting(outside, stopping))
@@ -375,8 +375,8 @@ async def test_nothing_is_lost_and_nothing_counts_twice_while_the_bridge_is_kill
 async def test_bridges_share_the_partitions_and_take_over_from_each_other(
     installation: KafkaInstallation, outside: Outside, redis: Redis
 ) -> None:
-    await installation.serve()
     await installation.start_worker(1)
+    await installation.serve()
     stopping = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(putting(outside, stopping))
@@ -409,8 +409,8 @@ async def test_a_log_in_redis_that_is_away_for_a_while_is_waited_for(
         installation = KafkaInstallation(tmp_path, kafka_cluster, server.url, DEFINITIONS, **settings)
         take_out(installation, "STREAMGAUGE_KAFKA__")  # the log is in Redis
         try:
-            await installation.serve()
             await installation.start_worker(1)
+            await installation.serve()
             await installation.start_bridge(1)
             await outside.put_facts(500)
             await outside.until_read(group_of(outside))
@@ -493,8 +493,8 @@ async def test_a_mistake_is_told_at_the_start(
     installation: KafkaInstallation, settings: dict[str, str], problem: str
 ) -> None:
     variables = {f"STREAMGAUGE_{name}": value for name, value in settings.items()}
-    for command in ("bridge", "check"):
-        code, told = await installation.run(command, **variables)
+    both = (installation.run(command, **variables) for command in ("bridge", "check"))
+    for code, told in await asyncio.gather(*both):
         assert code in {1, 78}
         assert problem in told
 

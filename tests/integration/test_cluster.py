@@ -176,8 +176,8 @@ async def test_a_master_that_dies_under_load_takes_nothing_with_it(
     gauge = KafkaInstallation(tmp_path, kafka_cluster, cluster.url, TEXT)
     try:
         await gauge.create_topics()
-        await gauge.serve()
         await gauge.start_worker(1)
+        await gauge.serve()
         await post(gauge, facts[:1000])
         await gauge.settled()
         posting = asyncio.create_task(post(gauge, facts[1000:]))

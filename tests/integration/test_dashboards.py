@@ -122,7 +122,7 @@ class Watched:
         """Return once this query has an answer."""
         async with asyncio.timeout(60):
             while not await self.ask(query):
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.05)
 
     async def range(self, query: str) -> list[Any]:
         """What Prometheus has over the last seconds, as a graph asks it."""
@@ -206,11 +206,12 @@ async def watched(folder: Path) -> AsyncIterator[Watched]:
     product = Installation(folder / "up", STREAMS, **{f"STREAMGAUGE_{name}": text for name, text in settings.items()})
     with ExitStack() as stack:
         try:
-            await product.start()
+            await product.begin()
             targets = [f"{host}:{product.port}" for host in ("127.0.0.1", "localhost")]
             dwell = dict.fromkeys(("FlowWipLimitBreached", "FlowItemsAgeing"), "0s")
             config = prometheus.quick_config(folder / "rules", targets, NOBODY, dwell)
             server = stack.enter_context(running_prometheus(folder / "prometheus", config))
+            await product.ready()
             watched = Watched(product, server)
             await tell(watched)
             yield watched

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,13 @@ class Running:
         return family
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Not pytest's own, whose path can be too long for a unix socket below it."""
+    with tempfile.TemporaryDirectory(prefix="sg-") as made:
+        yield Path(made)
+
+
 @contextmanager
 def running_demo(folder: Path, *options: str) -> Iterator[Running]:
     output = folder / "said"
@@ -87,10 +95,10 @@ def left_behind(folder: Path, family: set[int]) -> list[object]:
     return [*(folder / "tmp").iterdir(), *filter(runs, family)]
 
 
-def test_it_shows_a_bottleneck_that_the_detector_found_and_leaves_nothing_behind(tmp_path):
+def test_it_shows_a_bottleneck_that_the_detector_found_and_leaves_nothing_behind(folder):
     port = free_port()
     with (
-        running_demo(tmp_path, "--port", str(port)) as demo,
+        running_demo(folder, "--port", str(port)) as demo,
         httpx.Client(base_url=f"http://127.0.0.1:{port}") as asking,
     ):
         said = demo.wait_for("%C/A")
@@ -117,7 +125,7 @@ def test_it_shows_a_bottleneck_that_the_detector_found_and_leaves_nothing_behind
         os.kill(demo.process.pid, signal.SIGINT)
         assert demo.process.wait(60) == 0
         assert "left nothing behind" in demo.said()
-    assert left_behind(tmp_path, family) == []
+    assert left_behind(folder, family) == []
 
 
 def until(find, demo):
@@ -141,8 +149,8 @@ def raised(answer):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-def test_a_demo_that_is_killed_takes_its_processes_along(tmp_path):
-    with running_demo(tmp_path, "--port", str(free_port())) as demo:
+def test_a_demo_that_is_killed_takes_its_processes_along(folder):
+    with running_demo(folder, "--port", str(free_port())) as demo:
         demo.wait_for("%C/A")
         family = demo.family()
         demo.process.kill()
@@ -153,18 +161,18 @@ def test_a_demo_that_is_killed_takes_its_processes_along(tmp_path):
             time.sleep(0.05)
 
 
-def test_it_ends_by_itself_after_the_time_that_it_was_given(tmp_path):
-    with running_demo(tmp_path, "--port", str(free_port()), "--for", "2") as demo:
+def test_it_ends_by_itself_after_the_time_that_it_was_given(folder):
+    with running_demo(folder, "--port", str(free_port()), "--for", "2") as demo:
         assert demo.process.wait(PATIENCE) == 0
-    assert (tmp_path / "tmp").exists()
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert (folder / "tmp").exists()
+    assert list((folder / "tmp").iterdir()) == []
 
 
-def test_a_port_that_was_named_and_is_taken_is_an_error(tmp_path):
+def test_a_port_that_was_named_and_is_taken_is_an_error(folder):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with running_demo(tmp_path, "--port", str(port)) as demo:
+        with running_demo(folder, "--port", str(port)) as demo:
             assert demo.process.wait(PATIENCE) == 1
         assert f"{port} is taken" in demo.said()

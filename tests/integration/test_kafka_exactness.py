@@ -83,8 +83,8 @@ async def until_more_is_read(redis: Redis, count: int) -> None:
 async def test_what_was_posted_is_in_the_state_and_duplicates_count_once(
     installation: KafkaInstallation, redis: Redis
 ) -> None:
-    await installation.serve()
     await installation.start_worker(1)
+    await installation.serve()
     load = Load(installation, 1)
     await load.post(3000)
     await installation.post("/v1/facts", [native(fact) for fact in load.facts[500:1500]])
@@ -118,8 +118,8 @@ async def until_metric(
 async def test_workers_share_the_partitions_and_take_over_from_each_other(
     installation: KafkaInstallation, redis: Redis
 ) -> None:
-    await installation.serve()
     await installation.start_worker(1)
+    await installation.serve()
     load = Load(installation, 2)
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run())
@@ -145,8 +145,8 @@ async def test_workers_share_the_partitions_and_take_over_from_each_other(
 async def test_a_paused_worker_that_wakes_up_after_its_partitions_moved_does_no_harm(
     installation: KafkaInstallation, redis: Redis
 ) -> None:
-    await installation.serve()
     await installation.start_worker(1)
+    await installation.serve()
     load = Load(installation, 3)
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run())

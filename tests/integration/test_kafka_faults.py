@@ -43,8 +43,8 @@ async def test_nothing_is_lost_and_nothing_counts_twice_while_brokers_die(
         installation = KafkaInstallation(tmp_path, cluster, redis_url, DEFINITIONS)
         try:
             await installation.create_topics()
-            await installation.serve()
             await installation.start_worker(1)
+            await installation.serve()
             load = Load(installation, 4)
             async with asyncio.TaskGroup() as group:
                 group.create_task(load.run())
@@ -71,8 +71,8 @@ async def test_all_goes_on_by_itself_after_the_only_broker_was_restarted(
         installation = KafkaInstallation(tmp_path, cluster, redis_url, DEFINITIONS)
         try:
             await installation.create_topics()
-            await installation.serve()
             await installation.start_worker(1)
+            await installation.serve()
             load = Load(installation, 5)
             async with asyncio.TaskGroup() as group:
                 group.create_task(load.run())
@@ -93,8 +93,8 @@ async def test_redis_that_was_emptied_is_filled_again_from_the_log(
     installation: KafkaInstallation, redis: Redis
 ) -> None:
     await installation.create_topics()
-    await installation.serve()
     await installation.start_worker(1)
+    await installation.serve()
     load = Load(installation, 6)
     await load.post(1000)
     await installation.settled()
@@ -185,8 +185,8 @@ async def test_a_delivery_that_is_not_understood_is_kept_in_kafka_shown_and_repl
     installation: KafkaInstallation, redis: Redis
 ) -> None:
     await installation.create_topics()
-    await installation.serve()
     await installation.start_worker(1)
+    await installation.serve()
     await installation.start_worker(2)
     for number in range(3):
         await deliver(installation, b'{"number": %d' % number)

@@ -24,6 +24,8 @@ from typing import Any, Final
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
+from tests.integration.installation import free_port
+
 LIBS: Final = Path(__file__).parents[2] / "build" / "kafka" / "libs"
 START_DEADLINE_SECONDS: Final = 60
 
@@ -232,11 +234,10 @@ def _listens(port: int) -> bool:
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on at the moment."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return list(found)
 
 
 def _apache_brokers(

@@ -25,6 +25,9 @@ DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 RULES: Final = DEPLOY / "prometheus" / "rules"
 PROMTOOL: Final = shutil.which("promtool") or ""
 
+OFTEN: Final = 0.5
+"""Seconds between two scrapes, and between two evaluations of the rules."""
+
 _PROGRAM: Final = shutil.which("prometheus") or ""
 
 
@@ -35,13 +38,14 @@ def has_prometheus() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class WebServer:
-    """A server that was started: where its API is."""
+    """A server that was started: where its API is, and a client of it."""
 
     url: str
+    client: httpx.Client
 
     def get(self, path: str, **parameters: str) -> Any:
         """The JSON that it answers with. Raises httpx.HTTPStatusError on anything but success."""
-        return httpx.get(f"{self.url}{path}", params=parameters, timeout=10).raise_for_status().json()
+        return self.client.get(path, params=parameters).raise_for_status().json()
 
     def values(self, query: str) -> list[tuple[dict[str, str], float]]:
         """What a Prometheus has for this query now: labels and values."""
@@ -58,7 +62,8 @@ def running_web_server(words: Sequence[str], folder: Path, port: int) -> Iterato
             words, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             preexec_fn=tied_to_us(signal.SIGKILL), start_new_session=True,  # noqa: PLW1509  (it calls no Python lock)
         )  # fmt: skip
-    server = WebServer(f"http://127.0.0.1:{port}")
+    url = f"http://127.0.0.1:{port}"
+    server = WebServer(url, httpx.Client(base_url=url, timeout=10))
 
     def said() -> str:
         return f"{words[0]} does not answer; it logged:\n{log.read_text(errors='replace')[-4000:]}"
@@ -67,7 +72,7 @@ def running_web_server(words: Sequence[str], folder: Path, port: int) -> Iterato
         if process.poll() is not None:
             raise RuntimeError(said())
         try:
-            return httpx.get(f"{server.url}/-/ready", timeout=5).is_success
+            return server.client.get("/-/ready").is_success
         except httpx.HTTPError:
             return False
 
@@ -75,6 +80,7 @@ def running_web_server(words: Sequence[str], folder: Path, port: int) -> Iterato
         until(answers, said)
         yield server
     finally:
+        server.client.close()
         process.kill()
         process.wait()
 
@@ -98,7 +104,7 @@ def shipped_config() -> dict[str, Any]:
 
 
 def quick_config(folder: Path, targets: Sequence[str], alertmanager: str, dwell: Mapping[str, str]) -> dict[str, Any]:
-    """The shipped configuration for these `host:port`, once a second, with other dwell times for some alerts.
+    """The shipped configuration for these `host:port`, but quick (`OFTEN`), with other dwell times for some alerts.
 
     Writes the rules into the folder.
     """
@@ -112,7 +118,8 @@ def quick_config(folder: Path, targets: Sequence[str], alertmanager: str, dwell:
                     rule["for"] = dwell[rule["alert"]]
         (folder / path.name).write_text(yaml.safe_dump(rules, sort_keys=False), encoding="utf-8")
     config = shipped_config()
-    config["global"] |= {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    intervals = ("scrape_interval", "scrape_timeout", "evaluation_interval")
+    config["global"] |= dict.fromkeys(intervals, f"{OFTEN * 1000:g}ms")
     config["rule_files"] = [str(folder / "*.yml")]
     config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
     config["scrape_configs"] = [{"job_name": "streamgauge", "static_configs": [{"targets": list(targets)}]}]

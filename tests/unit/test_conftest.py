@@ -27,14 +27,17 @@ ACCEPTED = {
 }
 
 
-def run_suite(folder: Path, modules: Mapping[str, str], **environment: str) -> subprocess.CompletedProcess[str]:
+def run_suite(
+    folder: Path, modules: Mapping[str, str], *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     (folder / "conftest.py").write_text((ROOT / "tests/conftest.py").read_text())
     for name, text in modules.items():
         (folder / f"test_{name}.py").write_text(f"import pytest\n{text}\n")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("STREAMGAUGE_", "PYTEST_"))}
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(folder)]
+    command += ["--continue-on-collection-errors", "-p", "no:cacheprovider", "-p", "no:schemathesis", *options]
     return subprocess.run(
-        [*command, "--continue-on-collection-errors", "-p", "no:cacheprovider", "-p", "no:schemathesis", str(folder)],
+        [*command, str(folder)],
         env=inherited | environment, cwd=folder, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
 
@@ -54,6 +57,13 @@ def test_skips_fail_where_servers_are_required(tmp_path: Path) -> None:
 def test_missing_shared_data_and_expected_failures_pass_everywhere(tmp_path: Path) -> None:
     outcome = run_suite(tmp_path, ACCEPTED, STREAMGAUGE_REQUIRE_SERVERS="1")
     assert outcome.returncode == 0, outcome.stdout
+
+
+def test_both_rules_hold_in_each_of_several_processes(tmp_path: Path) -> None:
+    options = ("--numprocesses", "2", "--dist", "loadfile")
+    outcome = run_suite(tmp_path, FORBIDDEN_SKIPS | ACCEPTED, *options, STREAMGAUGE_REQUIRE_SERVERS="1", **NO_JAVA)
+    assert set(re.findall(r"^(?:FAILED|ERROR) \S*test_(\w+)\.py", outcome.stdout, re.MULTILINE)) == set(FORBIDDEN_SKIPS)
+    assert "1 passed, 1 skipped, 1 xfailed" in outcome.stdout
 
 
 def test_each_test_gets_an_empty_database_of_a_server_that_ends_with_the_session(tmp_path: Path) -> None:

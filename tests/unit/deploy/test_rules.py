@@ -58,12 +58,12 @@ def test_the_alerts_are_those_that_others_rely_on() -> None:
     assert len([rule for rule in all_rules() if "alert" in rule]) == len(ALERTS)
 
 
-@pytest.mark.parametrize("name", ALERTS)
+@pytest.mark.parametrize("name", sorted(ALERTS))
 def test_every_metric_and_label_of_an_alert_exists(name: str) -> None:
     assert problems_of(ALERTING[name]["expr"], KNOWN) == []
 
 
-@pytest.mark.parametrize("name", ALERTS)
+@pytest.mark.parametrize("name", sorted(ALERTS))
 def test_an_alert_names_only_labels_that_it_has_and_asks_only_what_there_is(name: str) -> None:
     rule = ALERTING[name]
     has = labels_of(rule["expr"], KNOWN) | set(rule["labels"])
@@ -75,7 +75,7 @@ def test_an_alert_names_only_labels_that_it_has_and_asks_only_what_there_is(name
             assert problems_of(query.replace('\\"', '"').replace("%q", '"x"'), KNOWN) == []
 
 
-@pytest.mark.parametrize("name", ALERTS)
+@pytest.mark.parametrize("name", sorted(ALERTS))
 def test_an_alert_is_whole(name: str) -> None:
     rule = ALERTING[name]
     assert rule["labels"].keys() == {"severity"}
@@ -88,7 +88,7 @@ def test_an_alert_is_whole(name: str) -> None:
     assert annotations["dashboard_url"].startswith("{{ $externalLabels.grafana_url }}/d/flow-")
 
 
-@pytest.mark.parametrize("name", ALERTS)
+@pytest.mark.parametrize("name", sorted(ALERTS))
 def test_an_alert_has_a_runbook_with_the_four_headings(name: str) -> None:
     text = (RUNBOOKS / f"{name}.md").read_text()
     assert text.startswith(f"# {name}\n")
@@ -100,7 +100,7 @@ def test_there_is_no_runbook_without_an_alert() -> None:
     assert {path.stem for path in RUNBOOKS.glob("*.md")} == ALERTS
 
 
-@pytest.mark.parametrize("name", ALERTS)
+@pytest.mark.parametrize("name", sorted(ALERTS))
 def test_the_page_of_alerts_lists_each_with_its_severity_and_dwell_time(name: str) -> None:
     rule = ALERTING[name]
     dwell = rule.get("for", "–")
@@ -128,7 +128,7 @@ def cases() -> list[tuple[str, bool, list[dict[str, Any]]]]:
     ]
 
 
-@pytest.mark.parametrize("name", ALERTS)
+@pytest.mark.parametrize("name", sorted(ALERTS))
 def test_promtool_tries_each_alert_firing_whole_and_silent_and_without_data(name: str) -> None:
     mine = [case for case in cases() if case[0] == name]
     fired = [alert for _, _, alerts in mine for alert in alerts]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 from redis.asyncio import Redis
@@ -112,10 +114,9 @@ async def test_a_reason_that_is_none_is_told_the_words_that_are():
 
 async def test_without_the_state_it_is_alive_and_not_ready_and_answers_when_to_try_again():
     assert (await answer_to("/healthz")).json() == {"status": "ok", "version": "1.2.3"}
-    readiness = await answer_to("/readyz")
+    readiness, answer = await asyncio.gather(answer_to("/readyz"), answer_to("/v1/streams/checkout"))
     assert (readiness.status_code, readiness.json()["ready"]) == (503, False)
     assert not readiness.json()["checks"]["state"]["ok"]
-    answer = await answer_to("/v1/streams/checkout")
     assert (answer.status_code, answer.json()["reason"]) == (503, "state_unavailable")
     assert int(answer.headers["retry-after"]) > 0
     assert NO_REDIS not in answer.text
