@@ -21,9 +21,10 @@ from flow.bottlenecks.follow import (
     start_of_reading,
     unpack_memory,
 )
+from flow.bottlenecks.gaps import Gaps
 from flow.bottlenecks.history import Hour, StreamHour
 from flow.bottlenecks.stage_watch import CLEARED_AT, USUAL_TO
-from flow.bottlenecks.stream_watch import Detector, pack_watch
+from flow.bottlenecks.stream_watch import Detector, pack_watch, unpack_watch
 from flow.definitions import Stage, Stream
 from flow.instants import DAY, HOUR
 
@@ -132,6 +133,18 @@ def test_a_surge_is_not_learned_while_its_alarm_stands() -> None:
     assert watch is not None
     assert watch.stages[0].raised == "overload"
     assert watch.stages[0].baseline.arrival_rate == pytest.approx(8, rel=0.15)
+
+
+def test_where_long_gaps_are_usual_one_more_is_less_evidence() -> None:
+    detector, every = Detector(STREAM), hours(17, leaves_two=15)
+    even, _ = follow(detector, Memory(), every[: 15 * 24])
+    assert even is not None
+    uneven = unpack_watch(pack_watch(even))
+    uneven.stages[1].baseline.gaps = Gaps(apart=100.0, within=40.0, ended=5.0)
+    for hour in every[15 * 24 :]:
+        detector.step(even, hour)
+        detector.step(uneven, hour)
+    assert 0.2 < uneven.stages[1].slowdown.value / even.stages[1].slowdown.value < 0.6
 
 
 @pytest.mark.parametrize(("backlog", "raised"), [(60, ["", ""]), (0, ["", "overload"])])
