@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import exp, log, sqrt
+from statistics import median
 from typing import Final
 
 import msgspec
@@ -30,7 +31,7 @@ _DOUBT: Final = 6.0
 """Squared standard errors at which irregularity counts half; nearly all of it does at twice as many errors."""
 
 _LENT: Final = 60.0
-"""At most so many blocks of the stream's other stages are mixed into a stage's own."""
+"""At most so many blocks, as those of the stream's other stages are, are added to a stage's own."""
 
 _TELLING: Final = 0.01
 """A larger c is tried only while it makes at least so much of a difference to the exposure."""
@@ -55,11 +56,14 @@ class Scale(msgspec.Struct, array_like=True):
             self.expected = self.seen = 0.0
 
     def dispersion(self, others: Sequence[Scale] = ()) -> float:
-        """The mean over blocks, some of the others' among them; drawn towards 1 the more it may be so by chance."""
-        theirs = sum(other.blocks for other in others)
-        share = min(1.0, _LENT / theirs) if theirs else 0.0
-        blocks = self.blocks + share * theirs
-        total = self.total + share * sum(other.total for other in others)
+        """The mean over blocks, drawn towards 1 the more it may be so by chance.
+
+        Some blocks are added that are as most of the others' are: their median, as one stage may well be unlike all.
+        """
+        usual = [other.total / other.blocks for other in others if other.blocks]
+        lent = min(_LENT, sum(other.blocks for other in others))
+        blocks = self.blocks + lent
+        total = self.total + (lent * median(usual) if usual else 0.0)
         excess = total / blocks - 1 if blocks else 0.0
         if excess <= 0:
             return 1.0

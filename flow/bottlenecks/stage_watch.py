@@ -19,8 +19,8 @@ from flow.bottlenecks.thresholds import threshold_for
 SLOWER: Final = (0.35, 0.65)
 """Shares of their usual rate at which departures are looked for: from nearly stuck to slower by a third."""
 
-SLOWER_SHARES: Final = (0.1, 0.9)
-"""Of a stage's chance of a false slowdown: what is nearly stuck is seen soon enough with little of it."""
+SLOWER_SHARES: Final = (0.3, 0.7)
+"""Of a stage's chance of a false slowdown: more for what is harder to see."""
 
 MORE: Final = (1.6,)
 """How many times as many arrivals as usual are looked for."""
@@ -37,6 +37,9 @@ LEAST_LEARNED: Final = 15
 RECENT: Final = 2.0
 """Days that count, after which what is called recent counts half."""
 
+WORTH: Final = 0.6
+"""What a departure of the baseline is worth, by simulation: c is estimated too, and the latest are missing."""
+
 CLEARED_AT: Final = 0.5
 """An alarm ends when its evidence falls to this."""
 
@@ -46,7 +49,7 @@ USUAL_TO: Final = 0.25
 Were they learned only once there is none, the baseline would keep what is lucky: slow days wait until fast ones come.
 """
 
-LEAVING_TAIL: Final = 3.0
+LEAVING_TAIL: Final = 2.5
 """Power of the dispersion that thresholds grow with: one item that takes for ever holds up more than it tells."""
 
 ARRIVING_TAIL: Final = 1.5
@@ -144,7 +147,7 @@ class StageWatch(msgspec.Struct, array_like=True):
         left, came = counted.departures, counted.arrivals
         batch = baseline.leaving.dispersion([other.leaving for other in others]) ** LEAVING_TAIL
         for cusum, chance in zip(self.slower, chances.slower, strict=True):
-            cusum.threshold = _threshold(cusum.factor, left, left * horizon, batch, chance)
+            cusum.threshold = _threshold(cusum.factor, WORTH * left, left * horizon, batch, chance)
         batch = baseline.arriving.dispersion([other.arriving for other in others]) ** ARRIVING_TAIL
         for cusum in self.more:
             cusum.threshold = _threshold(cusum.factor, came, came * horizon, batch, chances.more)

@@ -103,6 +103,7 @@ def test_the_other_stages_blocks_are_asked_the_more_the_fewer_there_are_of_its_o
     assert new.dispersion() == old.dispersion() == 1.0
     assert new.dispersion(uneven) > 2
     assert old.dispersion(uneven) < 1.2
+    assert new.dispersion([*uneven, old, old]) == 1.0, "one of three is unlike the others"
 
 
 def test_counts_add_up_however_they_are_cut() -> None:
