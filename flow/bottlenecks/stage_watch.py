@@ -19,7 +19,7 @@ from flow.bottlenecks.thresholds import threshold_for
 SLOWER: Final = (0.35, 0.65)
 """Shares of their usual rate at which departures are looked for: from nearly stuck to slower by a third."""
 
-SLOWER_SHARES: Final = (0.3, 0.7)
+SLOWER_SHARES: Final = (0.35, 0.65)
 """Of a stage's chance of a false slowdown: more for what is harder to see."""
 
 MORE: Final = (1.6,)
