@@ -4,7 +4,7 @@
 |---|---|
 | `business_time` | which time counts: a calendar, or the rhythm that the stream itself shows |
 | `history` | hours of a stage as they are counted: the only input |
-| `baseline` | what is usual: service rate by WIP, arrivals, how regular they are |
+| `baseline`, `gaps` | what is usual: service rate by WIP, arrivals, how regular they are |
 | `cusum`, `thresholds` | the evidence, and how much of it is an alarm at a budget of false alarms |
 | `stage_watch`, `stream_watch` | one step an hour: the state of a stage, of a stream |
 | `follow`, `past` | what is remembered from look to look, and whether the past still is what it was |

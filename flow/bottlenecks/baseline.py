@@ -8,12 +8,14 @@ Time is what counts of it (`business_time`): a day is a working day of the calen
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import exp, log, sqrt
+from statistics import median
 from typing import Final
 
 import msgspec
 
+from flow.bottlenecks.gaps import Gaps
 from flow.bottlenecks.history import Hour
 
 CAPACITIES: Final = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256)
@@ -25,8 +27,11 @@ HALF_LIFE: Final = 180.0
 BLOCKS: Final = (4.0, 16.0)
 """Expected events of one block; irregularity is judged by blocks."""
 
-_DOUBT: Final = 4.5
+_DOUBT: Final = 6.0
 """Squared standard errors at which irregularity counts half; nearly all of it does at twice as many errors."""
+
+_LENT: Final = 60.0
+"""At most so many blocks, as those of the stream's other stages are, are added to a stage's own."""
 
 _TELLING: Final = 0.01
 """A larger c is tried only while it makes at least so much of a difference to the exposure."""
@@ -50,13 +55,19 @@ class Scale(msgspec.Struct, array_like=True):
             self.blocks += 1
             self.expected = self.seen = 0.0
 
-    @property
-    def dispersion(self) -> float:
-        """The mean over blocks, drawn towards 1 the more it may be so by chance; at least 1."""
-        excess = self.total / self.blocks - 1 if self.blocks else 0.0
+    def dispersion(self, others: Sequence[Scale] = ()) -> float:
+        """The mean over blocks, drawn towards 1 the more it may be so by chance.
+
+        Some blocks are added that are as most of the others' are: their median, as one stage may well be unlike all.
+        """
+        usual = [other.total / other.blocks for other in others if other.blocks]
+        lent = min(_LENT, sum(other.blocks for other in others))
+        blocks = self.blocks + lent
+        total = self.total + (lent * median(usual) if usual else 0.0)
+        excess = total / blocks - 1 if blocks else 0.0
         if excess <= 0:
             return 1.0
-        surprise = excess**2 * self.blocks / 2  # in standard errors, squared
+        surprise = excess**2 * blocks / 2  # in standard errors, squared
         return 1 + excess * surprise**2 / (surprise**2 + _DOUBT**2)
 
 
@@ -70,10 +81,14 @@ class Blocks(msgspec.Struct, array_like=True):
         for scale in self.scales:
             scale.note(expected, seen)
 
-    @property
-    def dispersion(self) -> float:
-        """1 for what comes one by one at random, more for what comes in batches or stops for long; at least 1."""
-        return max(1.0, *(scale.dispersion for scale in self.scales))
+    def dispersion(self, others: Sequence[Blocks] = ()) -> float:
+        """1 for what comes one by one at random, more for what comes in batches or stops for long; at least 1.
+
+        A stage's own blocks are few at first: those of the stream's other stages are asked too.
+        """
+        return max(
+            scale.dispersion([other.scales[place] for other in others]) for place, scale in enumerate(self.scales)
+        )
 
 
 class Counted(msgspec.Struct, array_like=True):
@@ -145,6 +160,7 @@ class Baseline(msgspec.Struct, array_like=True):
     arrival_rate: float = 0.0
     wip: float = 0.0
     wip_deviation: float = 0.0
+    gaps: Gaps = msgspec.field(default_factory=Gaps)
 
     def estimate(self) -> None:
         """Work the estimates out from what was counted."""
@@ -165,6 +181,11 @@ class Baseline(msgspec.Struct, array_like=True):
         before, last = after - hour[0] + hour[1], len(rates) - 1
         return (rates[max(0, min(before, last))] + rates[max(0, min(after, last))]) / 2 * days
 
+    def caught_up(self, days: float, hour: Hour) -> float:
+        """How many were to leave in this hour where there was a backlog; 0 where there was none."""
+        before = hour[2] - hour[0] + hour[1]
+        return self.expected(days, hour) if before > self.wip + self.wip_deviation else 0.0
+
     @property
     def most_a_day(self) -> float:
         """How many left in a day when the WIP was as high as it ever was."""
@@ -172,7 +193,7 @@ class Baseline(msgspec.Struct, array_like=True):
 
     def judge(self, days: float, hour: Hour) -> None:
         """Note how irregular departures and arrivals are."""
-        self.leaving.note(self.expected(days, hour), hour.departures)
+        self.leaving.note(self.expected(days, hour) * self.gaps.pace, hour.departures)
         self.arriving.note(self.arrival_rate * days, hour.arrivals)
 
 
@@ -206,5 +227,9 @@ def learn(hours: Iterable[tuple[float, Hour]]) -> Baseline:
         baseline.counted.note(days, hour)
     baseline.estimate()
     for days, hour in known:
+        baseline.gaps.note(baseline.expected(days, hour), hour.departures, usual=True)
+    baseline.gaps.since = 0.0
+    for days, hour in known:
         baseline.judge(days, hour)
+        baseline.gaps.note(baseline.expected(days, hour), hour.departures, usual=False)
     return baseline

@@ -6,6 +6,7 @@ learned while little speaks for a change, and never while an alarm stands: troub
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -17,6 +18,9 @@ from flow.bottlenecks.thresholds import threshold_for
 
 SLOWER: Final = (0.35, 0.65)
 """Shares of their usual rate at which departures are looked for: from nearly stuck to slower by a third."""
+
+SLOWER_SHARES: Final = (0.35, 0.65)
+"""Of a stage's chance of a false slowdown: more for what is harder to see."""
 
 MORE: Final = (1.6,)
 """How many times as many arrivals as usual are looked for."""
@@ -45,7 +49,7 @@ USUAL_TO: Final = 0.25
 Were they learned only once there is none, the baseline would keep what is lucky: slow days wait until fast ones come.
 """
 
-LEAVING_TAIL: Final = 3.5
+LEAVING_TAIL: Final = 2.5
 """Power of the dispersion that thresholds grow with: one item that takes for ever holds up more than it tells."""
 
 ARRIVING_TAIL: Final = 1.5
@@ -63,7 +67,7 @@ class Chances(msgspec.Struct, frozen=True):
     `open_share` is the share of the calendar's days that count.
     """
 
-    slower: float
+    slower: tuple[float, ...]
     more: float
     open_share: float = 1.0
 
@@ -98,22 +102,22 @@ class StageWatch(msgspec.Struct, array_like=True):
         """
         if self.in_alarm.departures < LEAST_LEARNED:
             return
-        self.baseline = Baseline(self.in_alarm, self.baseline.leaving, self.baseline.arriving)
+        self.baseline = Baseline(self.in_alarm, self.baseline.leaving, self.baseline.arriving, gaps=self.baseline.gaps)
         self.baseline.estimate()
         self.pending, self.in_alarm, self.raised, self.calibrated_for = Counted(), Counted(), "", 0.0
         for cusum in (*self.slower, *self.more):
             cusum.reset(end)
 
-    def step(self, days: float, hour: Hour, end: int, chances: Chances) -> None:
-        """One hour more, of which so much counts (days), up to `end` (ms)."""
+    def step(self, days: float, hour: Hour, end: int, handed_on: float = 0.0) -> None:
+        """One hour more, of which so much counts (days), up to `end` (ms).
+
+        `handed_on`: how many were to come out of a backlog of the stage before; they are no overload.
+        """
         baseline = self.baseline
-        known = baseline.counted.departures
-        if known > self.calibrated_for * _CALIBRATE_AT or known * _CALIBRATE_AT < self.calibrated_for:
-            self.calibrate(chances)
         expected, departures = baseline.expected(days, hour), hour[1]
         for cusum in self.slower:
-            cusum.step(expected, departures, end)
-        arrivals_expected = baseline.arrival_rate * days
+            cusum.step(expected * baseline.gaps.pace, departures, end)
+        arrivals_expected = max(baseline.arrival_rate * days, handed_on)
         for cusum in self.more:
             cusum.step(arrivals_expected, hour[0], end)
         fade = 0.5 ** (days / RECENT)
@@ -127,18 +131,25 @@ class StageWatch(msgspec.Struct, array_like=True):
             baseline.judge(days, hour)
             if self.pending.days >= _LEARN_EVERY and self.looks_usual:
                 self._learn()
+        baseline.gaps.note(expected, departures, usual=not self.raised)
 
-    def calibrate(self, chances: Chances) -> None:
-        """Set the thresholds to what is known by now."""
-        counted = self.baseline.counted
+    @property
+    def is_to_be_calibrated(self) -> bool:
+        """Whether clearly more is known, or less, than when the thresholds were set."""
+        known = self.baseline.counted.departures
+        return known > self.calibrated_for * _CALIBRATE_AT or known * _CALIBRATE_AT < self.calibrated_for
+
+    def calibrate(self, chances: Chances, others: Sequence[Baseline]) -> None:
+        """Set the thresholds to what is known by now of this stage, and of the stream's other ones."""
+        baseline, counted = self.baseline, self.baseline.counted
         self.calibrated_for = counted.departures
         horizon = HORIZON * chances.open_share / max(counted.days, 1e-9)
         left, came = counted.departures, counted.arrivals
-        for cusum in self.slower:
-            batch = self.baseline.leaving.dispersion**LEAVING_TAIL
-            cusum.threshold = _threshold(cusum.factor, WORTH * left, left * horizon, batch, chances.slower)
+        batch = baseline.leaving.dispersion([other.leaving for other in others]) ** LEAVING_TAIL
+        for cusum, chance in zip(self.slower, chances.slower, strict=True):
+            cusum.threshold = _threshold(cusum.factor, WORTH * left, left * horizon, batch, chance)
+        batch = baseline.arriving.dispersion([other.arriving for other in others]) ** ARRIVING_TAIL
         for cusum in self.more:
-            batch = self.baseline.arriving.dispersion**ARRIVING_TAIL
             cusum.threshold = _threshold(cusum.factor, came, came * horizon, batch, chances.more)
 
     @property

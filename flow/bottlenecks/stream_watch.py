@@ -11,17 +11,17 @@ import msgspec
 from flow.bottlenecks.baseline import learn
 from flow.bottlenecks.business_time import learn_rhythm, slot_of
 from flow.bottlenecks.history import StreamHour
-from flow.bottlenecks.stage_watch import HORIZON, MORE, SLOWER, Chances, StageWatch
+from flow.bottlenecks.stage_watch import HORIZON, MORE, SLOWER_SHARES, Chances, StageWatch
 from flow.definitions import Stream
 from flow.instants import DAY
 
-SLOWDOWN_SHARE: Final = 0.85
+SLOWDOWN_SHARE: Final = 0.9
 """Of the budget of false alarms; the rest is for overload."""
 
 _ALIKE: Final = 2.0
 """What arrives passes all stages: their overload sums alarm together, about as often as two stages' would alone."""
 
-_LAYOUT: Final = 2
+_LAYOUT: Final = 3
 """Counts up when what is stored, or what it means, changes."""
 
 _YEAR: Final = 365.0
@@ -64,7 +64,7 @@ class Detector:
         self.open_share = 1.0 if calendar is None else len(calendar.days) / 7
         allowed = stream.false_alarms_per_year * HORIZON / _YEAR
         self.chances = Chances(
-            min(0.5, allowed * SLOWDOWN_SHARE / len(self.stages) / len(SLOWER)),
+            tuple(min(0.5, allowed * SLOWDOWN_SHARE / len(self.stages) * share) for share in SLOWER_SHARES),
             min(0.5, allowed * (1 - SLOWDOWN_SHARE) / min(_ALIKE, len(self.stages)) / len(MORE)),
             self.open_share,
         )
@@ -85,8 +85,14 @@ class Detector:
     def step(self, watch: StreamWatch, hour: StreamHour) -> None:
         """One hour further."""
         days = self._days(watch.rhythm, hour.start, hour.end)
-        for stage, counted in zip(watch.stages, hour.stages, strict=True):
-            stage.step(days, counted, hour.end, self.chances)
+        handed_on = 0.0
+        for place, (stage, counted) in enumerate(zip(watch.stages, hour.stages, strict=True)):
+            if stage.is_to_be_calibrated:
+                others = [other.baseline for other in watch.stages[:place] + watch.stages[place + 1 :]]
+                stage.calibrate(self.chances, others)
+            caught_up = stage.baseline.caught_up(days, counted)
+            stage.step(days, counted, hour.end, handed_on)
+            handed_on = caught_up
             if stage.raised and hour.end - stage.raised_at >= self.stream.relearn_after:
                 stage.relearn(hour.end)
         watch.through = hour.end

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from random import Random
 from statistics import median
 from typing import Final
 
@@ -23,6 +24,8 @@ from tests.simulator.streams import ONSET, WATCHED, Case, Family, blocked, defin
 from tests.simulator.watching import Said, Watched, case_of, simulated, watch
 
 NEVER: Final = 9999.0
+
+DRAWS: Final = 400
 
 TEN: Final = ordinary(10)
 THREE: Final = ordinary(3)
@@ -177,18 +180,34 @@ def false_alarms(runs: Sequence[Run]) -> list[str]:
 
 def compare(name: str, usual: Sequence[Run], runs: Sequence[Run]) -> None:
     """Streamgauge beside the others, all with its own share of false alarms on the ordinary streams."""
-    cried = sum(run.first is not None or run.stood for run in usual)
     fair = [run for run in runs if not run.stood]
     told, own = [run for run in fair if run.first], [run.delay for run in fair]
-    print(f"\n{name}: {len(runs)} streams; {cried} of {len(usual)} ordinary ones alarm in {WATCHED:.0f} days")
+    print(f"\n{name}: {len(runs)} streams; {alarmed(usual)} of {len(usual)} ordinary ones alarm in {WATCHED:.0f} days")
     print(f"right stage {_share(run.right_stage for run in told)}, right cause {_share(r.right_cause for r in told)}\n")
     print("| detector | median delay | p90 | Streamgauge is ahead in | median / Streamgauge's |\n|---|---|---|---|---|")
     print(f"| Streamgauge | {_days(median(own))} | {_days(_p90(own))} | | |")
     for place, rival in enumerate(RIVALS):
-        delays = rival_delays(place, usual, fair, cried)
+        delays = rival_delays(place, usual, fair, alarmed(usual))
         ahead = _share(one < other or one == other == NEVER for one, other in zip(own, delays, strict=True))
-        ratio = median(delays) / median(own)
-        print(f"| {rival.name} | {_days(median(delays))} | {_days(_p90(delays))} | {ahead} | {ratio:.2f} |", flush=True)
+        times = f"{median(delays) / median(own):.2f} ({times_slower(place, usual, runs)})"
+        print(f"| {rival.name} | {_days(median(delays))} | {_days(_p90(delays))} | {ahead} | {times} |", flush=True)
+
+
+def alarmed(usual: Sequence[Run]) -> int:
+    """How many ordinary streams alarm."""
+    return sum(run.first is not None or run.stood for run in usual)
+
+
+def times_slower(place: int, usual: Sequence[Run], runs: Sequence[Run]) -> str:
+    """Between what the ratio of the medians lies in nine of ten draws of as many streams, with replacement."""
+    random, ratios, pairs = Random(0), [], list(zip(usual, runs, strict=True))
+    for _ in range(DRAWS):
+        drawn = random.choices(pairs, k=len(pairs))
+        others, fair = [run for run, _ in drawn], [run for _, run in drawn if not run.stood]
+        delays = rival_delays(place, others, fair, alarmed(others))
+        ratios.append(median(delays) / median(run.delay for run in fair))
+    ratios.sort()
+    return f"{ratios[DRAWS // 20]:.2f} to {ratios[-DRAWS // 20]:.2f}"
 
 
 def rival_delays(place: int, usual: Sequence[Run], runs: Sequence[Run], cried: int) -> list[float]:

@@ -37,8 +37,8 @@ def test_rate_and_capacity_of_a_stage_are_found(people: int, rate: float) -> Non
             rate * min(wip, people), rel=0.12
         )
     assert baseline.arrival_rate == pytest.approx(10, rel=0.06)
-    assert baseline.leaving.dispersion < 1.4
-    assert baseline.arriving.dispersion < 1.4
+    assert baseline.leaving.dispersion() < 1.4
+    assert baseline.arriving.dispersion() < 1.4
 
 
 def test_more_wip_than_was_seen_makes_a_stage_no_faster() -> None:
@@ -65,11 +65,11 @@ def test_what_comes_in_batches_is_known_to_be_irregular() -> None:
     blocks = Blocks()
     for number in range(400):
         blocks.note(1.0, 5.0 if number % 5 == 0 and number % 3 else 0.0)
-    assert blocks.dispersion > 1.5
+    assert blocks.dispersion() > 1.5
     even = Blocks()
     for _ in range(400):
         even.note(1.0, 1.0)
-    assert even.dispersion == 1.0
+    assert even.dispersion() == 1.0
 
 
 def test_what_stops_for_long_is_irregular_even_if_it_is_even_in_between() -> None:
@@ -78,7 +78,7 @@ def test_what_stops_for_long_is_irregular_even_if_it_is_even_in_between() -> Non
     for _ in range(20):
         for seen in (*[1.0] * 160, *[0.0] * 20, *[2.0] * 20):
             blocks.note(1.0, seen)
-    short, long = (scale.dispersion for scale in blocks.scales)
+    short, long = (scale.dispersion() for scale in blocks.scales)
     assert long > 1.5 > short
 
 
@@ -89,7 +89,21 @@ def test_a_little_irregularity_over_few_blocks_is_chance() -> None:
         many.note(1.0, seen)
         if number < 24:
             few.note(1.0, seen)
-    assert 1 < few.dispersion < many.dispersion
+    assert 1 < few.dispersion() < many.dispersion()
+
+
+def test_the_other_stages_blocks_are_asked_the_more_the_fewer_there_are_of_its_own() -> None:
+    def lived(blocks: Blocks, times: int, *, even: bool) -> Blocks:
+        for number in range(times):
+            blocks.note(1.0, 1.0 if even else 4.0 * (number % 8 < 2))
+        return blocks
+
+    uneven = [lived(Blocks(), 2000, even=False)]
+    new, old = lived(Blocks(), 40, even=True), lived(Blocks(), 20_000, even=True)
+    assert new.dispersion() == old.dispersion() == 1.0
+    assert new.dispersion(uneven) > 2
+    assert old.dispersion(uneven) < 1.2
+    assert new.dispersion([*uneven, old, old]) == 1.0, "one of three is unlike the others"
 
 
 def test_counts_add_up_however_they_are_cut() -> None:

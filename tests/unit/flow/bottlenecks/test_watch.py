@@ -21,9 +21,10 @@ from flow.bottlenecks.follow import (
     start_of_reading,
     unpack_memory,
 )
+from flow.bottlenecks.gaps import Gaps
 from flow.bottlenecks.history import Hour, StreamHour
 from flow.bottlenecks.stage_watch import CLEARED_AT, USUAL_TO
-from flow.bottlenecks.stream_watch import Detector, pack_watch
+from flow.bottlenecks.stream_watch import Detector, pack_watch, unpack_watch
 from flow.definitions import Stage, Stream
 from flow.instants import DAY, HOUR
 
@@ -82,10 +83,10 @@ def hours(days: int, *, a_day: int = 8, leaves_two: float = 1e9, start: int = MO
 
 
 def test_a_stage_that_nothing_leaves_is_in_alarm_within_days_and_only_that_one() -> None:
-    watch, _ = follow(Detector(STREAM), Memory(), hours(22, leaves_two=20))
+    watch, _ = follow(Detector(STREAM), Memory(), hours(23, leaves_two=20))
     assert watch is not None
     assert [stage.raised for stage in watch.stages] == ["", "slowdown"]
-    assert MONDAY + 20 * DAY < watch.stages[1].raised_at < MONDAY + 22 * DAY
+    assert MONDAY + 20 * DAY < watch.stages[1].raised_at < MONDAY + 22.5 * DAY
     assert watch.stages[1].slowdown.since == pytest.approx(MONDAY + 20 * DAY, abs=6 * HOUR)
 
 
@@ -134,9 +135,39 @@ def test_a_surge_is_not_learned_while_its_alarm_stands() -> None:
     assert watch.stages[0].baseline.arrival_rate == pytest.approx(8, rel=0.15)
 
 
+def test_where_long_gaps_are_usual_one_more_is_less_evidence() -> None:
+    detector, every = Detector(STREAM), hours(17, leaves_two=15)
+    even, _ = follow(detector, Memory(), every[: 15 * 24])
+    assert even is not None
+    uneven = unpack_watch(pack_watch(even))
+    uneven.stages[1].baseline.gaps = Gaps(apart=100.0, within=40.0, ended=5.0)
+    for hour in every[15 * 24 :]:
+        detector.step(even, hour)
+        detector.step(uneven, hour)
+    assert 0.2 < uneven.stages[1].slowdown.value / even.stages[1].slowdown.value < 0.6
+
+
+@pytest.mark.parametrize(("backlog", "raised"), [(60, ["", ""]), (0, ["", "overload"])])
+def test_what_comes_out_of_a_backlog_of_the_stage_before_is_no_overload(backlog: int, raised: list[str]) -> None:
+    """The second stage gets 24 a day instead of 8; with a backlog before it, as many as the first one can do."""
+    known = hours(20)
+    quick = [
+        StreamHour(h.start, h.end, [Hour(h.stages[0].arrivals, h.stages[0].departures, 1), h.stages[1]]) for h in known
+    ]
+    detector = Detector(STREAM)
+    watch = detector.learn(quick)
+    watch.stages[0].baseline.service_rates = [0.0, 24.0]
+    for number in range(48):
+        start = quick[-1].end + number * HOUR
+        first = Hour(0 if backlog else 1, 1, max(1, backlog - number))
+        detector.step(watch, StreamHour(start, start + HOUR, [first, Hour(1, 1, 1)]))
+        watch.stages[0].more[0].reset(start)
+    assert [stage.raised for stage in watch.stages] == raised
+
+
 def test_an_alarm_ends_with_the_evidence_of_its_own_cause() -> None:
     """Items leave again, more of them arrive than before: the slowdown is over, and an overload is told as one."""
-    watch, _ = follow(Detector(STREAM), Memory(), hours(22, leaves_two=20))
+    watch, _ = follow(Detector(STREAM), Memory(), hours(23, leaves_two=20))
     assert watch is not None
     stage = watch.stages[1]
     assert stage.raised == "slowdown"
