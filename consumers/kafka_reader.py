@@ -25,7 +25,7 @@ from flow.errors import LogReplaced, Reason, Unavailable
 
 _logger = logging.getLogger("streamgauge.kafka")
 
-FACTS_AT_ONCE: Final = 16_000
+FACTS_AT_ONCE: Final = 32_000
 _WAIT: Final = 0.25
 """Seconds to wait for the first fact: bounds how late a request to stop is noticed."""
 
@@ -33,7 +33,7 @@ _LINE_END: Final = 10
 """As a byte: to look for that is far faster than for a string."""
 
 _FETCH_WAIT: Final = 250
-_FETCH_BYTES: Final = 1024 * 1024
+_FETCH_BYTES: Final = 4 * 1024 * 1024
 _ASK_WITHIN: Final = 10_000
 _SETTLE_WITHIN: Final = 5.0
 """Seconds that a new leader may take to know where the log ends."""

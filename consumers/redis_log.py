@@ -23,7 +23,7 @@ _logger = logging.getLogger("streamgauge.redis_log")
 _WAIT: Final = 250
 """Milliseconds to wait for the first fact: bounds how late a request to stop is noticed."""
 
-FACTS_AT_ONCE: Final = 16_000
+FACTS_AT_ONCE: Final = 32_000
 _FIRST_ENTRIES: Final = 64
 _MOST_ENTRIES: Final = 2000
 

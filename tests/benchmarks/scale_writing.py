@@ -10,6 +10,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from consumers.partition import Partition
+from consumers.redis_log import FACTS_AT_ONCE
 from flow.keys import StateKeys
 from tests.benchmarks.fold import spread
 from tests.benchmarks.scale_load import (
@@ -27,10 +28,10 @@ from tests.benchmarks.valkey import cpu_seconds, memory
 Figures = dict[str, list[float]]
 
 FACTS: Final = 32_000
-BATCH: Final = 16_000
+BATCH: Final = FACTS_AT_ONCE
 ROUNDS: Final = int(os.environ.get("STREAMGAUGE_BENCH_ROUNDS", "3"))
 STREAMS: Final = (1, 10, 100, 1000)
-BATCHES: Final = (1_000, 16_000)
+BATCHES: Final = (1_000, FACTS_AT_ONCE)
 PARTITIONS: Final = (1, 4, 16)
 ITEMS: Final = (10_000, 100_000, 300_000, 1_000_000)
 MOST: Final = 1000
