@@ -114,6 +114,7 @@ class Aggregator:
     async def _follow_log(self, partition: Partition, portions: Portions, group: asyncio.TaskGroup) -> None:
         """Fold a batch while the server executes the commit of the one before: what it needs was loaded before that."""
         await partition.load()
+        self._log.expect(partition.number, partition.furthest)
         chores = Chores(partition, self._work, self._identity.partitions)
         committing: asyncio.Task[None] | None = None
         found = await _next(partition, portions, wait=True)

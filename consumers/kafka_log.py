@@ -85,6 +85,10 @@ class KafkaLog:
         """The facts after this offset, waiting a moment for the first if asked to; None when there are none."""
         return await self._reader.read(partition, after, wait=wait)
 
+    def expect(self, partition: int, offset: int) -> None:
+        """The state has facts up to this offset: where the log ends before it, `read` raises LogReplaced."""
+        self._reader.expect(partition, offset)
+
     async def committed(self, partition: int, offset: int) -> None:
         """Note how far the state is, for whoever measures the lag. The log trims itself, by its retention."""
         self._committed[partition] = offset

@@ -54,6 +54,7 @@ class KafkaReader:
         self._first_partitions = partitions
         self._at_once = at_once
         self._next: dict[int, int] = {}
+        self._expected: dict[int, int] = {}
         self._client: Any = None
 
     async def __aenter__(self) -> Self:
@@ -89,6 +90,10 @@ class KafkaReader:
             for number in found:
                 self._client.pause(TopicPartition(self.topic, number))  # until it is known from where to read
 
+    def expect(self, partition: int, offset: int) -> None:
+        """The log must not end before this offset."""
+        self._expected[partition] = offset
+
     async def partitions(self) -> Sequence[int]:
         """The partitions that are read here."""
         return self._partitions
@@ -96,7 +101,8 @@ class KafkaReader:
     async def read(self, partition: int, after: int, *, wait: bool = True) -> Batch | None:
         """The facts after this offset, waiting a moment for the first if asked to; None when there are none.
 
-        While Kafka does not answer there are none. Raises LogReplaced when the log ends before this offset.
+        While Kafka does not answer there are none. Raises LogReplaced when the log ends before this offset, or before
+        the one that is expected.
         """
         if partition not in self._partitions:
             await asyncio.sleep(_WAIT if wait else 0)
@@ -129,15 +135,15 @@ class KafkaReader:
     async def _seek(self, place: TopicPartition, after: int) -> bool:
         """Whether reading goes on behind this offset, or behind what retention has left."""
         begin, end = await self._bounds(place)
-        waited = 0.0
-        while after > end and waited < _SETTLE_WITHIN:
+        waited, known = 0.0, max(after, self._expected.get(place.partition, 0))
+        while known > end and waited < _SETTLE_WITHIN:
             await asyncio.sleep(_WAIT)
             waited += _WAIT
             begin, end = await self._bounds(place)
-        if after > end:
+        if known > end:
             raise LogReplaced(
                 f"partition {place.partition} of topic {self.topic} ends at {end}, and the state has read up to "
-                f"{after}: the topic was made anew, or lost data. Flush this Redis to build the state from what the "
+                f"{known}: the topic was made anew, or lost data. Flush this Redis to build the state from what the "
                 "topic holds now, or point STREAMGAUGE_KAFKA__FACTS_TOPIC to the right topic"
             )
         if after < begin:

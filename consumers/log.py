@@ -58,5 +58,8 @@ class Log(LogReading, Protocol):
     async def follow(self, owner: Owner) -> None:
         """Tell the owner which partitions are its own, whenever that changes. Ends when it is cancelled."""
 
+    def expect(self, partition: int, offset: int) -> None:
+        """The state has facts up to this offset, though reading may begin before it: the log must not end earlier."""
+
     async def committed(self, partition: int, offset: int) -> None:
         """Everything up to this offset is in the state: the log may be trimmed behind it."""

@@ -68,7 +68,7 @@ class Partition:
 
     def __init__(self, number: int, work: Work) -> None:
         self.number = number
-        self.position = 0
+        self.position = self.furthest = 0
         self._work = work
         self._router = Router(work.definitions)
         self._committer = Committer(work.redis)
@@ -84,7 +84,7 @@ class Partition:
         self._grown: set[str] = set()
 
     async def load(self) -> None:
-        """Read all positions; reading goes on behind the lowest of them."""
+        """Read all positions; reading goes on behind the lowest of them. `furthest` is the highest."""
         work = self._work
         opened = await open_generations(work.redis, work.definitions)
         pipeline = work.redis.pipeline(transaction=False)
@@ -97,7 +97,8 @@ class Partition:
         self._lanes = LaneState(work.redis, opened[DELIVERIES], self.number, work.bounds)
         await self._lanes.load()
         await self._letters.load()
-        self.position = min(each.position or 0 for each in (*self._all_states(), self._letters))
+        positions = [each.position or 0 for each in (*self._all_states(), self._letters)]
+        self.position, self.furthest = min(positions), max(positions)
 
     def _all_states(self) -> Iterator[StreamState | LaneState]:
         yield from self._states.values()

@@ -51,6 +51,7 @@ class RedisLog:
         self._entries = dict.fromkeys(partitions, _FIRST_ENTRIES)
         self._trimmed = dict.fromkeys(partitions, 0)
         self._whole: set[int] = set()
+        self._expected: dict[int, int] = {}
 
     async def follow(self, owner: Owner) -> None:
         """All partitions are the owner's, for as long as it runs."""
@@ -64,7 +65,7 @@ class RedisLog:
     async def read(self, partition: int, after: int, *, wait: bool = True) -> Batch | None:
         """The facts after this offset, waiting a moment for the first if asked to; None when there are none."""
         if partition not in self._whole:
-            await self._mend_end(partition, after)
+            await self._mend_end(partition, max(after, self._expected.get(partition, 0)))
             self._whole.add(partition)
         key = keys.log_facts(partition)
         count = self._entries[partition]
@@ -87,6 +88,10 @@ class RedisLog:
         lines = b"\n".join(fields[b"facts"] for _, fields in entries)
         self._entries[partition] = self._entries_for(len(entries), len(offsets))
         return Batch(partition, lines, offsets, received[-1][1], received)
+
+    def expect(self, partition: int, offset: int) -> None:
+        """The state has facts up to this offset: where the log ends before it, what comes gets later offsets."""
+        self._expected[partition] = offset
 
     async def committed(self, partition: int, offset: int) -> None:
         """Note how far this reader is; trim what no reader needs and nobody asked to keep."""

@@ -158,6 +158,9 @@ class MadeUpLog:
         await owner.own(self._partitions)
         await asyncio.Event().wait()
 
+    def expect(self, partition: int, offset: int) -> None:
+        """It is as long as it should be."""
+
     async def partitions(self) -> Sequence[int]:
         """All of them."""
         return self._partitions

@@ -44,6 +44,18 @@ async def test_offsets_count_facts_without_gaps_and_reading_goes_on_behind_any_o
     assert await log.read(0, 50) is None
 
 
+async def test_no_offset_is_given_out_again_that_any_part_of_the_state_has_read(redis: Redis) -> None:
+    """What is new would be taken for known there, though reading begins where the part furthest behind is."""
+    await append(redis, 10)
+    log = RedisLog(redis, [0], "reader", keep_facts=1000)
+    log.expect(0, 25)
+    assert await log.read(0, 10) is None
+    await append(redis, 10)
+    batch = await log.read(0, 10)
+    assert batch is not None
+    assert list(batch.offsets) == list(range(26, 36))
+
+
 async def test_what_a_slower_reader_has_not_committed_is_kept(redis: Redis) -> None:
     await append(redis, 500)
     fast = RedisLog(redis, [0], "fast", keep_facts=50)
