@@ -23,6 +23,7 @@ class KafkaEnds:
         self._options = dict(options)
         self._places = [TopicPartition(topic, number) for number in range(partitions)]
         self._ends: dict[int, int] = {}
+        self._written: dict[int, int] = {}
 
     def latest(self) -> Mapping[int, int]:
         """The offset of the last fact of each partition, as the state counts; those that are known yet."""
@@ -30,7 +31,14 @@ class KafkaEnds:
 
     def note(self, ends: Mapping[int, int]) -> None:
         """What this process has written is known at once."""
-        self._ends |= {number: end for number, end in ends.items() if end > self._ends.get(number, 0)}
+        for known in (self._ends, self._written):
+            known |= {number: end for number, end in ends.items() if end > known.get(number, 0)}
+
+    async def ask(self, consumer: Any) -> None:
+        """Ask once. A topic that was made anew may end earlier; what is written meanwhile, the answer may not know."""
+        self._written = {}
+        found = await consumer.end_offsets(self._places)
+        self._ends = {place.partition: max(end, self._written.get(place.partition, 0)) for place, end in found.items()}
 
     async def run(self) -> None:
         """Ask until cancelled. While Kafka is away the ends stay what they were."""
@@ -39,8 +47,7 @@ class KafkaEnds:
             try:
                 await consumer.start()
                 while True:
-                    found = await consumer.end_offsets(self._places)
-                    self._ends = {place.partition: end for place, end in found.items()}
+                    await self.ask(consumer)
                     await asyncio.sleep(INTERVAL)
             except (KafkaError, OSError) as error:
                 _logger.warning("log_end_unknown error=%s: asking again", type(error).__name__)
