@@ -39,6 +39,9 @@ class Swallowing:
     async def hset(self, *row: object) -> None:
         """Nothing is shown."""
 
+    def expect(self, partition: int, offset: int) -> None:
+        """Nothing is known."""
+
     async def read(self, partition: int, after: int, *, wait: bool = True) -> None:
         await self.wait(None)
 
@@ -46,7 +49,7 @@ class Swallowing:
 class Idle:
     """A partition with nothing to do."""
 
-    position = 0
+    position = furthest = 0
 
     def __init__(self, number: int, work: Work) -> None:
         self.number = number
