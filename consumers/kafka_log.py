@@ -23,8 +23,8 @@ from aiokafka.errors import KafkaError
 from redis.asyncio import Redis
 
 from consumers.kafka_client import stop
-from consumers.kafka_reader import FACTS_AT_ONCE, KafkaReader
-from consumers.log import Batch, Owner
+from consumers.kafka_reader import KafkaReader
+from consumers.log import FACTS_AT_ONCE, Batch, Owner
 from flow import keys
 from flow.instants import SECOND
 

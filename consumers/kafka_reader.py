@@ -20,12 +20,11 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from consumers.kafka_client import stop
 from consumers.kafka_records import Taken, take, wait_for_fetch
-from consumers.log import Batch
+from consumers.log import FACTS_AT_ONCE, Batch
 from flow.errors import LogReplaced, Reason, Unavailable
 
 _logger = logging.getLogger("streamgauge.kafka")
 
-FACTS_AT_ONCE: Final = 32_000
 _WAIT: Final = 0.25
 """Seconds to wait for the first fact: bounds how late a request to stop is noticed."""
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
+
+FACTS_AT_ONCE: Final = 32_000
+"""About how many facts one batch has at most: the more, the cheaper each, and the longer their commit takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
-from consumers.log import Batch, Owner
+from consumers.log import FACTS_AT_ONCE, Batch, Owner
 from flow import keys
 
 _logger = logging.getLogger("streamgauge.redis_log")
@@ -23,7 +23,6 @@ _logger = logging.getLogger("streamgauge.redis_log")
 _WAIT: Final = 250
 """Milliseconds to wait for the first fact: bounds how late a request to stop is noticed."""
 
-FACTS_AT_ONCE: Final = 32_000
 _FIRST_ENTRIES: Final = 64
 _MOST_ENTRIES: Final = 2000
 

@@ -13,9 +13,10 @@ import uvloop
 from redis.asyncio import Redis
 
 from consumers.aggregator import Aggregator, Identity
+from consumers.log import FACTS_AT_ONCE
 from consumers.measurements import Measurements
 from consumers.partition import Work
-from consumers.redis_log import FACTS_AT_ONCE, RedisLog
+from consumers.redis_log import RedisLog
 from consumers.stream_state import Bounds
 from flow import keys
 from flow.facts import encode_facts

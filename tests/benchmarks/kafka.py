@@ -21,8 +21,8 @@ from redis.asyncio import Redis
 
 from consumers.aggregator import Aggregator, Identity
 from consumers.kafka_log import KafkaLog, Membership
-from consumers.kafka_reader import FACTS_AT_ONCE
 from consumers.kafka_records import take, wait_for_fetch
+from consumers.log import FACTS_AT_ONCE
 from consumers.measurements import Measurements
 from consumers.partition import Work
 from consumers.stream_state import Bounds

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from consumers.log import FACTS_AT_ONCE
 from consumers.partition import Partition
-from consumers.redis_log import FACTS_AT_ONCE
 from flow.keys import StateKeys
 from tests.benchmarks.fold import spread
 from tests.benchmarks.scale_load import (
