@@ -17,12 +17,11 @@ from typing import Any, Final
 
 import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from redis.asyncio import Redis
 
 from consumers.aggregator import Aggregator, Identity
 from consumers.kafka_log import KafkaLog, Membership
 from consumers.kafka_records import take, wait_for_fetch
-from consumers.log import FACTS_AT_ONCE
+from consumers.log import FACTS_AT_ONCE, Batch
 from consumers.measurements import Measurements
 from consumers.partition import Work
 from consumers.stream_state import Bounds
@@ -122,24 +121,29 @@ def last_statuses() -> Count:
     return count
 
 
+class TimedLog(KafkaLog):
+    """Notes when the worker first asks for facts: joining a group takes a moment, once."""
+
+    began = cpu_began = 0.0
+
+    async def read(self, partition: int, after: int, *, wait: bool = True) -> Batch | None:
+        """As the log of every worker."""
+        if not self.began:
+            self.began, self.cpu_began = time.perf_counter(), time.process_time()
+        return await super().read(partition, after, wait=wait)
+
+
 async def worker(cluster: KafkaCluster, name: str) -> dict[str, float]:
     """Empty server, full log: how fast is everything in the state?"""
     async with valkey() as client:
         before = await cpu_seconds(client)
         work = Work(client, DEFINITIONS, Bounds(), 1000, now, Measurements(0))
-        log = KafkaLog(options_of(cluster), TOPIC, Membership(name), client, "aggregator")
+        log = TimedLog(options_of(cluster), TOPIC, Membership(name), client, "aggregator")
         aggregator = Aggregator(log, work, Identity("bench", 1))
         running = asyncio.create_task(aggregator.run())
-        began, cpu_began, seconds = 0.0, 0.0, 0.0
-        while not running.done():
-            read: Any = await client.hget(keys.log_read(0), "aggregator")
-            if not began and await started(client):
-                began, cpu_began = time.perf_counter(), time.process_time()
-            if read is not None and int(read) >= FACTS:
-                seconds = time.perf_counter() - began
-                break
+        while not running.done() and int(await client.hget(keys.log_read(0), "aggregator") or 0) < FACTS:
             await asyncio.sleep(0.02)  # what it costs to look is measured too
-        cpu = time.process_time() - cpu_began
+        seconds, cpu = time.perf_counter() - log.began, time.process_time() - log.cpu_began
         aggregator.stop()
         await running
         return {
@@ -147,11 +151,6 @@ async def worker(cluster: KafkaCluster, name: str) -> dict[str, float]:
             "worker CPU, µs a fact": cpu / FACTS * 1e6,
             "Valkey CPU, µs a fact": (await cpu_seconds(client) - before) / FACTS * 1e6,
         }
-
-
-async def started(client: Redis) -> bool:
-    """Whether the worker has its partition: joining a group takes a moment, once."""
-    return bool(await client.exists(keys.generation("checkout")))
 
 
 async def measure(cluster: KafkaCluster) -> dict[str, list[float]]:
