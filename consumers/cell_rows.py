@@ -11,7 +11,7 @@ from consumers.commit import Commit
 from consumers.recent import Recent
 from consumers.wire import Argument
 from flow import vector
-from flow.cells import CLOCK_SLACK, Grain, Retention, containing, start_of
+from flow.cells import CLOCK_SLACK, Grain, Retention, parent_of, start_of
 from flow.keys import StateKeys, cell_field, cells_expire_at
 from flow.vector import Vector
 
@@ -33,12 +33,7 @@ class CellRows:
     def kept(self, deltas: Mapping[int, Vector], now: int) -> CellDeltas:
         """Deltas of minutes, as what they add to all cells that contain them and are still kept."""
         floors = [self._retention.floor(grain, now) for grain in Grain]
-        by_cell: dict[int, list[Vector]] = {}
-        for finest, delta in deltas.items():
-            if delta:
-                for cell in containing(finest):
-                    by_cell.setdefault(cell, []).append(delta)
-        kept = {cell: parts for cell, parts in by_cell.items() if start_of(cell) >= floors[cell >> 40]}
+        kept = {cell: delta for cell, delta in _with_coarser(deltas).items() if start_of(cell) >= floors[cell >> 40]}
         self._in_batch = len(kept)
         return CellDeltas(self, kept)
 
@@ -56,18 +51,17 @@ class CellRows:
         self._rows.put(cell, vector.unpack(row) if row else {})
         self._just_read.add(cell)
 
-    def write(self, deltas: Mapping[int, Sequence[Vector]], commit: Commit) -> None:
+    def write(self, deltas: Mapping[int, Vector], commit: Commit) -> None:
         """Add deltas to cells that are in memory, and the rows, whole, to the commit.
 
         When their hashes expire is written with the first change of a row that was read: it stays as it is after that.
         """
         by_key: dict[str, list[Argument]] = {}
         expiry: dict[str, int] = {}
-        for cell, parts in deltas.items():
+        for cell, delta in deltas.items():
             row = self._rows.get(cell)
             assert row is not None
-            for delta in parts:
-                vector.add(row, delta)
+            vector.add(row, delta)
             key = self._keys.cells(cell)
             by_key.setdefault(key, []).extend((cell_field(cell, self._partition), vector.pack(row)))
             if cell in self._just_read:
@@ -86,13 +80,31 @@ class CellRows:
 class CellDeltas:
     """What a batch adds to the cells of one stream."""
 
-    def __init__(self, rows: CellRows, deltas: Mapping[int, Sequence[Vector]]) -> None:
+    def __init__(self, rows: CellRows, deltas: Mapping[int, Vector]) -> None:
         self.rows = rows
         self.deltas = deltas
 
     def write(self, commit: Commit) -> None:
         """Add them, once their rows are in memory (`have_in_memory`), and the rows to the commit."""
         self.rows.write(self.deltas, commit)
+
+
+def _with_coarser(deltas: Mapping[int, Vector]) -> dict[int, Vector]:
+    """These, and what they add up to in all cells that contain them: hours from minutes, days from hours."""
+    result: dict[int, Vector] = {}
+    level = {cell: delta for cell, delta in deltas.items() if delta}
+    while level:
+        coarser: dict[int, Vector] = {}
+        for cell, delta in level.items():
+            parent = parent_of(cell)
+            if parent is not None:
+                vector.add(coarser.setdefault(parent, {}), delta)
+            if cell in result:
+                vector.add(result[cell], delta)
+            else:
+                result[cell] = delta
+        level = coarser
+    return result
 
 
 async def have_in_memory(redis: Redis, batch: Sequence[CellDeltas]) -> None:

@@ -36,7 +36,7 @@ class Measurements:
         """Facts became visible at this instant: of each source their event times. All in ms."""
         for name, ats in times.items():
             source = self._source(name)
-            source.last_at = max(source.last_at, *ats)
+            source.last_at = max(source.last_at, max(ats))
             source.visible_seconds.observe(VISIBLE_BUCKETS, max(0, visible_after) / 1000, len(ats))
             source.delay_seconds.observe_since(DELAY_BUCKETS, visible_at, ats)
 

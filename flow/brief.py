@@ -44,10 +44,13 @@ class Brief:
         self.about = about
 
 
-def brief_of_item(values: tuple[Any, ...], place: int) -> Brief:
-    """What a tracker says of an item, in brief: an ItemFact's values, in the order of its fields."""
+def brief_of_item(values: tuple[Any, ...], place: int, source: str, word: str | None) -> Brief:
+    """What a tracker says of an item, in brief: an ItemFact's values, in the order of its fields.
+
+    `source` and `word` are its source and status: the same strings as other facts have, if they are equal.
+    """
     (
-        identifier, source, _, at, seq, word, blocked, deleted, labels, project, item_type, team,
+        identifier, _, _, at, seq, _, blocked, deleted, labels, project, item_type, team,
         title, url, value, criticality, risk_reduction, size,
     ) = values  # fmt: skip
     about = _encode((source, project, item_type, title, url, value, criticality, risk_reduction, size))

@@ -61,6 +61,12 @@ def containing(cell: int) -> Iterator[int]:
         yield grain << _GRAIN_SHIFT | start // LENGTHS[grain]
 
 
+def parent_of(cell: int) -> int | None:
+    """The next coarser cell that contains it; None of a day."""
+    grain = (cell >> _GRAIN_SHIFT) + 1
+    return None if grain == len(LENGTHS) else grain << _GRAIN_SHIFT | start_of(cell) // LENGTHS[grain]
+
+
 @dataclass(frozen=True, slots=True)
 class Retention:
     """How long cells are kept, by grain, in milliseconds."""

@@ -121,11 +121,12 @@ class Fold:
         return others
 
     def apply_all(self, told: list[tuple[tuple[str, list[Brief]], Item]]) -> list[tuple[str, Brief, int]]:
-        """As `apply`, of many items: the name and facts of each, and the item."""
+        """As `apply`, of many items: the name and facts of each, and the item. The lists of facts are empty then."""
         others: list[tuple[str, Brief, int]] = []
         for (name, briefs), item in told:
             for brief, why in self.apply(name, item, briefs):
                 others.append((name, brief, why))
+            briefs.clear()  # let go of while they still lie in the processor's cache
         return others
 
     def recount(self, name: str, item: Item) -> None:
@@ -143,7 +144,11 @@ class Fold:
         self._tally.settle()
         vector.add(changes.totals, self._tally.counters())
         for cell, delta in self._tally.cells.items():
-            vector.add(changes.cells.setdefault(cell, {}), delta)
+            found = changes.cells.get(cell)
+            if found is None:
+                changes.cells[cell] = delta
+            else:
+                vector.add(found, delta)
         changes.unmapped = {told: self._unmapped[told] for told in sorted(self._unmapped, key=self._first.__getitem__)}
         return changes
 

@@ -14,7 +14,7 @@ from mypy_extensions import mypyc_attr
 from flow import vector
 from flow.buckets import Edges
 from flow.cells import Retention
-from flow.histogram import bin_of
+from flow.histogram import bin_of, bounds_of
 from flow.tally import Tally
 from flow.vector import SLOT, TYPE_SLOT, Vector
 
@@ -133,12 +133,12 @@ class _Moves:
 class BatchTally(StepTally):
     """Counts the steps of a batch together, when `settle` is called."""
 
-    __slots__ = ("_latest", "_latest_cell", "_moves")
+    __slots__ = ("_latest", "_latest_at", "_moves")
 
     def __init__(self, now: int, retention: Retention, edges: Edges) -> None:
         super().__init__(now, retention, edges)
         self._moves: dict[int, _Moves] = {}
-        self._latest_cell = -1
+        self._latest_at = -1
         self._latest: _Moves | None = None
 
     def arrived(self, stage: int, at: int) -> None:
@@ -172,35 +172,38 @@ class BatchTally(StepTally):
                     _count(cell, stage * SLOT + vector.ARRIVALS, count)
             for stage, times in enumerate(moves.stage_times):
                 if times:
+                    times.sort()
                     _count_stage_times(cell, stage * SLOT, times)
                     stage_times[stage] += times
             for item_type, finished in moves.finished.items():
                 self._count_finished(cell, (TYPE_SLOT + item_type) * SLOT, finished)
         for stage, times in enumerate(stage_times):
             if times:
+                times.sort()
                 _count_buckets(self.observed, stage * SLOT + vector.BUCKETS, edges.stages[stage], times)
 
     def _at(self, at: int) -> _Moves:
-        number = self.number_at(at)
-        if self._latest is not None and number == self._latest_cell:
+        if self._latest is not None and at == self._latest_at:  # who departs arrives
             return self._latest
+        number = self.number_at(at)
         found = self._moves.get(number)
         if found is None:
             found = self._moves[number] = _Moves(len(self.edges.stages))
-        self._latest_cell, self._latest = number, found
+        self._latest_at, self._latest = at, found
         return found
 
     def _count_finished(self, cell: Vector, slot: int, finished: _Finished) -> None:
         count, cycle_times, lead_times = len(finished.cycle_times), finished.cycle_times, finished.lead_times
+        cycle_times.sort()
+        lead_times.sort()
         cycle_time, lead_time = sum(cycle_times), sum(lead_times)
         _count(cell, slot + vector.FINISHED, count)
         _count(cell, slot + vector.VALUE, finished.value)
         _count(cell, slot + vector.CYCLE_TIME, cycle_time)
         _count(cell, slot + vector.LEAD_TIME, lead_time)
         _count(cell, slot + vector.ACTIVE_TIME, finished.active_time)
-        for first, times in ((vector.CYCLE_TIME_BINS, cycle_times), (vector.LEAD_TIME_BINS, lead_times)):
-            for spent in times:
-                _count(cell, slot + first + bin_of(spent), 1)
+        _count_bins(cell, slot + vector.CYCLE_TIME_BINS, cycle_times)
+        _count_bins(cell, slot + vector.LEAD_TIME_BINS, lead_times)
         observed = self.observed
         _count(observed, slot + vector.COMPLETIONS, count)
         _count(observed, slot + vector.VALUE_TOTAL, finished.positive_value)
@@ -211,15 +214,26 @@ class BatchTally(StepTally):
 
 
 def _count_stage_times(cell: Vector, slot: int, times: list[int]) -> None:
+    """Of sorted times."""
     _count(cell, slot + vector.DEPARTURES, len(times))
     _count(cell, slot + vector.STAGE_TIME, sum(times))
-    for spent in times:
-        _count(cell, slot + vector.STAGE_TIME_BINS + bin_of(spent), 1)
+    _count_bins(cell, slot + vector.STAGE_TIME_BINS, times)
+
+
+def _count_bins(cell: Vector, first: int, times: list[int]) -> None:
+    """How many of these sorted times are in each bin."""
+    index, end, before = 0, 0, 0
+    for place, spent in enumerate(times):
+        if spent >= end:
+            if place:
+                _count(cell, first + index, place - before)
+            index, before = bin_of(spent), place
+            end = bounds_of(index)[1]
+    _count(cell, first + index, len(times) - before)
 
 
 def _count_buckets(observed: Vector, first: int, edges: list[int], times: list[int]) -> None:
-    """How many times are in each bucket: above the edge before, and not above its own. Sorts the times."""
-    times.sort()
+    """How many of these sorted times are in each bucket: above the edge before, and not above its own."""
     below = 0
     for index, edge in enumerate(edges):
         upto = bisect_right(times, edge, below)

@@ -61,6 +61,7 @@ class Sorting:
         self.untimely: list[tuple[Fact, int]] = []
         self.unrouted: list[tuple[ItemFact | SignalFact, int]] = []
         self._routes: dict[tuple[str, tuple[str, ...], bool], Route] = {}
+        self._words: dict[str, str] = {}
         self._router = router
         self._latest_at = latest_at
         self._latest_at_of = latest_at_of
@@ -74,7 +75,7 @@ class Sorting:
         """Sort some facts, the first of which is at this place of the batch."""
         route: Route | None = None
         source = project = team = labels = None
-        skips, latest_at = self._skips is not None, self._latest_at
+        skips, latest_at, words = self._skips is not None, self._latest_at, self._words
         place = first - 1
         for fact in facts:
             place += 1
@@ -97,7 +98,9 @@ class Sorting:
                 source, project, team, labels = values[1], values[9], values[11], values[8]
                 route = self._route_of(fact, place)
             if route.briefs:
-                route.add(values[2], values[3], brief_of_item(values, place))
+                word = values[5]
+                word = None if word is None else words.setdefault(word, word)
+                route.add(values[2], values[3], brief_of_item(values, place, route.source, word))
             elif not route.is_claimed:
                 self.unrouted.append((fact, place))
 

@@ -25,7 +25,7 @@ what is counted. Times are milliseconds, values are thousandths.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -82,23 +82,25 @@ def type_key(item_type: int, code: int) -> int:
     return (TYPE_SLOT + item_type) * SLOT + code
 
 
-def add(into: Vector, other: Mapping[int, int]) -> None:
+def add(into: Vector, other: Vector) -> None:
     """into += other. Entries that become 0 go."""
-    get = into.get
-    for key, count in other.items():
-        total = get(key, 0) + count
+    sums: dict[Any, Any] = into  # compiled, numbers that it knows as such would be unpacked and packed again
+    entries: dict[Any, Any] = other
+    for key, count in entries.items():
+        had = sums.get(key)
+        total = count if had is None else had + count
         if total:
-            into[key] = total
-        else:
-            into.pop(key, None)
+            sums[key] = total
+        elif had is not None:
+            del sums[key]
 
 
-def subtract(into: Vector, other: Mapping[int, int]) -> None:
+def subtract(into: Vector, other: Vector) -> None:
     """into -= other. Entries that become 0 go."""
     add(into, {key: -count for key, count in other.items()})
 
 
-def total_of(vectors: Iterable[Mapping[int, int]]) -> Vector:
+def total_of(vectors: Iterable[Vector]) -> Vector:
     """The sum of some vectors, as a new one."""
     result: Vector = {}
     for vector in vectors:

@@ -32,7 +32,10 @@ NOWHERE: Final = -1
 
 @mypyc_attr(acyclic=True)
 class Walk:
-    """Where an item stands. Instants and times in milliseconds; `stage` is an index, or NOWHERE."""
+    """Where an item stands. Instants and times in milliseconds; `stage` is an index, or NOWHERE.
+
+    `forwards` lists a stage that was left forwards, and when, by turns.
+    """
 
     __slots__ = (
         "active_time",
@@ -69,7 +72,7 @@ class Walk:
         self.worth: Worth | None = None
         self.team: str | None = None
         self.finish: Finish | None = None
-        self.forwards: list[tuple[int, int]] = []
+        self.forwards: list[int] = []
 
 
 class Walker:
@@ -186,7 +189,8 @@ class Walker:
             if stage < left or (self.is_done[left] and not self.is_done[stage]):
                 tally.note(at, left, vector.REWORK, 1)
             else:
-                walk.forwards.append((left, at))
+                walk.forwards.append(left)
+                walk.forwards.append(at)
         self._arrive(walk, stage, at, tally)
 
     def _depart(self, walk: Walk, at: int, tally: StepTally) -> None:
@@ -206,8 +210,8 @@ class Walker:
         if walk.committed_at is None and stage >= self.commitment:
             walk.committed_at = at
         forwards = walk.forwards
-        while forwards and forwards[-1][0] >= stage:
-            left, left_at = forwards.pop()
+        while forwards and forwards[-2] >= stage:
+            left_at, left = forwards.pop(), forwards.pop()
             tally.note(left_at, left, vector.RETURNED, 1)
         tally.arrived(stage, at)
         if self.is_done[stage]:
