@@ -41,7 +41,8 @@ _SETTLE_WITHIN: Final = 5.0
 class KafkaReader:
     """Reads the partitions that it is given, beside any consumer group. Use it as an async context.
 
-    `options` are what every client of the cluster takes; `at_once` is about how many facts a batch has.
+    `options` are what every client of the cluster takes; `at_once` is about how many facts the batches of all
+    partitions may have together.
     """
 
     def __init__(
@@ -97,6 +98,11 @@ class KafkaReader:
         """The partitions that are read here."""
         return self._partitions
 
+    @property
+    def _share(self) -> int:
+        """About how many facts a batch of one partition may have."""
+        return max(1, self._at_once // max(1, len(self._partitions)))
+
     async def read(self, partition: int, after: int, *, wait: bool = True) -> Batch | None:
         """The facts after this offset, waiting a moment for the first if asked to; None when there are none.
 
@@ -121,14 +127,14 @@ class KafkaReader:
         number = place.partition
         if self._next.get(number) != after and not await self._seek(place, after):
             return None
-        taken = take(self._client, place, self._at_once)
+        taken = take(self._client, place, self._share)
         if taken is None and wait:
             deadline = asyncio.get_running_loop().time() + _WAIT
             while taken is None and (left := deadline - asyncio.get_running_loop().time()) > 0:
                 await wait_for_fetch(self._client, left)
                 if number not in self._next:  # the assignment changed meanwhile
                     return None
-                taken = take(self._client, place, self._at_once)
+                taken = take(self._client, place, self._share)
         return taken
 
     async def _seek(self, place: TopicPartition, after: int) -> bool:

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-FACTS_AT_ONCE: Final = 32_000
-"""About how many facts one batch has at most: the more, the cheaper each, and the longer their commit takes."""
+FACTS_AT_ONCE: Final = 64_000
+"""About how many facts the batches of a worker's partitions have together, at most.
+
+The more, the cheaper each, as an item is folded and written once a batch; and the longer a commit takes.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ class Measurements:
     def shown(self, times: Mapping[str, list[int]], visible_at: int, visible_after: int) -> None:
         """Facts became visible at this instant: of each source their event times. All in ms."""
         for name, ats in times.items():
-            source = self._source(name)
-            source.last_at = max(source.last_at, max(ats))
+            source, newest = self._source(name), max(ats)
+            source.last_at = max(source.last_at, newest)
             source.visible_seconds.observe(VISIBLE_BUCKETS, max(0, visible_after) / 1000, len(ats))
             source.delay_seconds.observe_since(DELAY_BUCKETS, visible_at, ats)
 

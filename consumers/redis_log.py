@@ -30,7 +30,8 @@ _MOST_ENTRIES: Final = 2000
 class RedisLog:
     """Reads the partitions that it is given.
 
-    `keep_facts` bounds what is kept behind the readers, per partition; `at_once` is about how many facts a batch has.
+    `keep_facts` bounds what is kept behind the readers, per partition; `at_once` is about how many facts the
+    batches of all partitions may have together.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class RedisLog:
         self._partitions = partitions
         self._reader = reader
         self._keep_facts = keep_facts
-        self._at_once = at_once
+        self._at_once = max(1, at_once // max(1, len(partitions)))
         self._entries = dict.fromkeys(partitions, _FIRST_ENTRIES)
         self._trimmed = dict.fromkeys(partitions, 0)
         self._whole: set[int] = set()

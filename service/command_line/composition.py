@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import time
 from collections.abc import Callable, Coroutine
@@ -19,22 +20,46 @@ YOUNG_OBJECTS: Final = 50_000
 YOUNG_OBJECTS_OF_WORKERS: Final = 500_000
 """The same where nobody does."""
 
+_MEGABYTE: Final = 1 << 20
+_KEEP_FREED_MEMORY: Final = ((-1, 1024 * _MEGABYTE), (-2, 16 * _MEGABYTE), (-3, 32 * _MEGABYTE))
+"""M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD of mallopt(3): what is given back costs page faults later."""
+
 
 def now() -> int:
     """The clock of all processes: milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
-def run_forever(main: Callable[[], Coroutine[Any, Any, None]], young_objects: int = YOUNG_OBJECTS) -> None:
-    """Run a process on the fastest event loop there is here.
+def run_forever(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a process on the fastest event loop there is here."""
+    look_for_garbage_after(YOUNG_OBJECTS)
+    with _runner() as runner:
+        runner.run(main())
 
-    What is kept in memory has no cycles, so the garbage collector looks seldom: at its defaults it would walk
-    hundreds of thousands of items over and over.
+
+def work_forever(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """The same for a worker: nobody waits for its answers, and its next batch needs as much memory as the last."""
+    prepare_worker()
+    with _runner() as runner:
+        runner.run(main())
+
+
+def prepare_worker() -> None:
+    """Set up the memory of a worker's process."""
+    look_for_garbage_after(YOUNG_OBJECTS_OF_WORKERS)
+    set_allocator = getattr(ctypes.CDLL(None), "mallopt", None)  # the GNU C library's
+    if set_allocator is not None:
+        for option, size in _KEEP_FREED_MEMORY:
+            set_allocator(option, size)
+
+
+def look_for_garbage_after(young_objects: int) -> None:
+    """What is kept in memory has no cycles, so the garbage collector looks seldom.
+
+    At its defaults it would walk hundreds of thousands of items over and over.
     """
     gc.freeze()
     gc.set_threshold(young_objects, 20, 1000)
-    with _runner() as runner:
-        runner.run(main())
 
 
 def _runner() -> Any:

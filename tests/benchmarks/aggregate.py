@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import statistics
 import time
@@ -20,7 +19,7 @@ from consumers.redis_log import RedisLog
 from consumers.stream_state import Bounds
 from flow import keys
 from flow.facts import encode_facts
-from service.command_line.composition import YOUNG_OBJECTS_OF_WORKERS
+from service.command_line.composition import prepare_worker
 from service.log import _APPEND
 from tests.benchmarks.fold import spread
 from tests.benchmarks.valkey import cpu_seconds, memory, valkey
@@ -105,8 +104,7 @@ async def measure() -> dict[str, list[float]]:
 
 def main() -> None:
     """Print one JSON object."""
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS_OF_WORKERS, 20, 1000)
+    prepare_worker()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(measure())))
 

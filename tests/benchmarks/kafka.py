@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import time
 from collections.abc import AsyncIterator, Callable
@@ -28,7 +27,7 @@ from consumers.stream_state import Bounds
 from flow import keys
 from flow.facts import decode_facts
 from service.bounds import AppendBounds
-from service.command_line.composition import YOUNG_OBJECTS_OF_WORKERS
+from service.command_line.composition import prepare_worker
 from service.kafka_connection import connection_options
 from service.kafka_log import KafkaLogWriter, Topics
 from service.kafka_producer import Producer
@@ -178,8 +177,7 @@ async def measure(cluster: KafkaCluster) -> dict[str, list[float]]:
 
 def main() -> None:
     """Print one JSON object."""
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS_OF_WORKERS, 20, 1000)
+    prepare_worker()
     with running_kafka() as cluster, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(measure(cluster))))
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import os
 import platform
@@ -23,7 +22,7 @@ from typing import Final
 
 import uvloop
 
-from service.command_line.composition import YOUNG_OBJECTS_OF_WORKERS
+from service.command_line.composition import prepare_worker
 from tests.benchmarks import scale_hundred
 from tests.benchmarks.scale_load import Worker, definitions, opened, patient_valkey
 from tests.benchmarks.scale_reading import reading, reading_definitions
@@ -104,8 +103,7 @@ def main() -> None:
 
 def run_here(name: str) -> None:
     """Measure one part and print its figures as JSON."""
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS_OF_WORKERS, 20, 1000)
+    prepare_worker()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(_awaited(PARTS[name]))))
 
