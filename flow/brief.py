@@ -53,7 +53,10 @@ def brief_of_item(values: tuple[Any, ...], place: int, source: str, word: str | 
         identifier, _, _, at, seq, _, blocked, deleted, labels, project, item_type, team,
         title, url, value, criticality, risk_reduction, size,
     ) = values  # fmt: skip
-    about = _encode((source, project, item_type, title, url, value, criticality, risk_reduction, size))
+    if value is None and criticality is None and risk_reduction is None and size is None:
+        about = _encode((source, project, item_type, title, url))
+    else:
+        about = _encode((source, project, item_type, title, url, value, criticality, risk_reduction, size))
     flags = None
     if blocked is not None or deleted is not None or labels is not None or team is not None:
         flags = Flags(False, None, blocked, deleted, labels, team)

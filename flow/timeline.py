@@ -11,7 +11,7 @@ memory than a list of objects would. Only late facts unpack it.
 from __future__ import annotations
 
 from bisect import insort
-from typing import Final
+from typing import Any, Final
 
 from mypy_extensions import i64, mypyc_attr
 
@@ -33,6 +33,11 @@ FULL: Final = 3
 _ALL_MARKS: Final = -1
 """Any id may be there."""
 
+_LONG_ARRAY: Final = 16
+"""From so many elements on MessagePack's head of an array has three bytes; one before, and five from 65,536."""
+
+_EntryParts = tuple[Any, ...]
+
 _encode: Final = encode  # a name of this module is found faster once it is compiled
 
 
@@ -41,9 +46,10 @@ class Timeline:
     """The facts of one item. Equal sets of facts read equally, whatever the order they were added in.
 
     Each id that was added here has set one bit of `_marks`, by its hash: where that is missing, the id is not there.
+    Entries that were appended wait in `_appended` and are packed together.
     """
 
-    __slots__ = ("_about", "_count", "_earlier", "_last_at", "_last_id", "_last_seq", "_marks", "_packed")
+    __slots__ = ("_about", "_appended", "_count", "_earlier", "_last_at", "_last_id", "_last_seq", "_marks", "_packed")
 
     def __init__(self) -> None:
         self._count = 0
@@ -52,6 +58,7 @@ class Timeline:
         self._last_id = ""
         self._about = NOTHING_SAID
         self._earlier: list[Statement] | None = None
+        self._appended: list[_EntryParts] | None = None
         self._packed = b""
         self._marks: i64 = 0
 
@@ -68,7 +75,9 @@ class Timeline:
                 return FULL
             if at <= self._last_at and (at, seq, identifier) < (self._last_at, self._last_seq, self._last_id):
                 return LATE
-        self._packed += _pack(at, seq, identifier, word, flags)
+        if self._appended is None:
+            self._appended = []
+        self._appended.append(_parts(at, seq, identifier, word, flags))
         self._marks |= mark
         self._count += 1
         return APPENDED
@@ -92,7 +101,7 @@ class Timeline:
         """Add a late fact where it belongs, with what it says about the item."""
         entries = self.entries()
         insort(entries, entry, key=_order)
-        self._packed = b"".join([_pack(each.at, each.seq, each.id, each.word, each.flags) for each in entries])
+        self._packed = _pack([_parts(each.at, each.seq, each.id, each.word, each.flags) for each in entries])
         self._marks |= _mark_of(entry.id)
         self._count += 1
         if about != NOTHING_SAID:
@@ -103,7 +112,7 @@ class Timeline:
 
     def entries(self) -> list[Entry]:
         """All facts in order."""
-        return unpack_entries(self._count, self._packed)
+        return unpack_entries(self._count, self._entries())
 
     def about(self) -> About:
         """What is known about the item: of each property, the latest statement."""
@@ -115,7 +124,7 @@ class Timeline:
     def pack(self) -> bytes:
         """The row that stores this timeline."""
         place = (self._last_at, self._last_seq, self._last_id)
-        return _encode((self._count, *place, self._about, self._earlier or [], self._packed))
+        return _encode((self._count, *place, self._about, self._earlier or [], self._entries()))
 
     @staticmethod
     def unpack(row: bytes) -> Timeline:
@@ -132,9 +141,16 @@ class Timeline:
         timeline._marks = _ALL_MARKS
         return timeline
 
+    def _entries(self) -> bytes:
+        """All facts in order, packed."""
+        if self._appended is not None:
+            self._packed += _pack(self._appended)
+            self._appended = None
+        return self._packed
+
     def _holds(self, identifier: str) -> bool:
         """Whether a fact of this id is there. Its packed id may also stand in the bytes by chance."""
-        if self._packed.find(_encode(identifier)) < 0:  # `in` tries an int first, and makes an exception of it
+        if self._entries().find(_encode(identifier)) < 0:  # `in` tries an int first, and makes an exception of it
             return False
         return any(entry.id == identifier for entry in self.entries())
 
@@ -167,9 +183,17 @@ def _order(place: Entry | Statement) -> tuple[int, int, str]:
     return place.at, place.seq, place.id
 
 
-def _pack(at: int, seq: int, identifier: str, word: str | None, flags: Flags | None) -> bytes:
+def _parts(at: int, seq: int, identifier: str, word: str | None, flags: Flags | None) -> _EntryParts:
+    """What is packed of an entry: nothing after the last value that is there."""
     if flags is not None:
-        return _encode((at, seq, identifier, word, flags))
+        return (at, seq, identifier, word, flags)
     if word is not None:
-        return _encode((at, seq, identifier, word))
-    return _encode((at, seq, identifier))
+        return (at, seq, identifier, word)
+    return (at, seq, identifier)
+
+
+def _pack(entries: list[_EntryParts]) -> bytes:
+    """Entries one after another: an array of them, without its head."""
+    packed: bytes = _encode(entries)
+    count = len(entries)
+    return packed[1 if count < _LONG_ARRAY else 3 :]

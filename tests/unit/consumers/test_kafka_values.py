@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.kafka_letters import letter_fields
-from consumers.kafka_reader import lines_of
+from consumers.kafka_records import lines_of
 from flow.dead_letters import read_letter
 from flow.facts import ItemFact, decode_facts, encode_fact
 
