@@ -135,11 +135,12 @@ async def test_a_batch_ends_where_enough_facts_are_read(kafka_cluster: KafkaClus
         for first in range(0, 100, 10):
             await writer.append(facts_of(10, item="CHK-1", first=first))
     partition = partition_of("CHK-1", 2)
-    async with KafkaReader(options_of(kafka), topic, [partition], at_once=25) as log:
-        found = [await log.read(partition, after) for after in (0, 30, 60, 90)]
-    assert [list(batch.offsets) for batch in found if batch is not None] == [
-        list(range(first, min(first + 30, 101))) for first in (1, 31, 61, 91)
-    ]
+    for partitions, at_once in ([partition], 25), ([0, 1], 50):  # they share what may be read at once
+        async with KafkaReader(options_of(kafka), topic, partitions, at_once=at_once) as log:
+            found = [await log.read(partition, after) for after in (0, 30, 60, 90)]
+        assert [list(batch.offsets) for batch in found if batch is not None] == [
+            list(range(first, min(first + 30, 101))) for first in (1, 31, 61, 91)
+        ]
 
 
 async def test_taking_batches_gives_what_the_client_itself_gives(kafka: str, topic: str) -> None:

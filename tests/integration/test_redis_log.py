@@ -74,9 +74,12 @@ async def test_what_is_to_be_kept_behind_the_readers_is_kept(redis: Redis) -> No
 
 
 @pytest.mark.parametrize("each", [1, 10])
-async def test_batches_grow_to_their_size_whatever_a_block_holds(redis: Redis, each: int) -> None:
+@pytest.mark.parametrize("partitions", [[0], [0, 1, 2, 3]])
+async def test_batches_grow_to_their_share_whatever_a_block_holds(
+    redis: Redis, each: int, partitions: list[int]
+) -> None:
     await append(redis, 2000, each=each)
-    log = RedisLog(redis, [0], "reader", keep_facts=1000, at_once=400)
+    log = RedisLog(redis, partitions, "reader", keep_facts=1000, at_once=400 * len(partitions))
     position, sizes = 0, []
     while (batch := await log.read(0, position)) is not None:
         position = batch.offsets[-1]
