@@ -40,7 +40,7 @@ from tests.servers.kafka import KafkaCluster, running_kafka
 FACTS: Final = 300_000
 IN_APPEND: Final = 500
 APPENDS: Final = 64
-ROUNDS: Final = 3
+ROUNDS: Final = 7
 TOPIC: Final = "facts"
 
 Count = Callable[[list[Any]], None]
