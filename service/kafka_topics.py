@@ -23,10 +23,10 @@ LARGEST_LETTER: Final = 32 * 1024 * 1024
 _WITHIN: Final = 15.0
 """Seconds for the cluster to answer."""
 
-_LOOKS: Final = 25
-"""How often to look whether every broker knows of a new topic."""
-
+_LOOKS: Final = 75
 _LOOK_EVERY: Final = 0.2
+_IN_A_ROW: Final = 4
+"""A new topic is known when so many looks have found it: each asks any broker, and one may hear of it later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,10 @@ async def check_topics(settings: KafkaSettings, partitions: int) -> None:
 
 async def topic_problems(settings: KafkaSettings, partitions: int) -> list[str]:
     """What is wrong with the topics, a line each. Raises SettingsError, Unavailable."""
-    async with _admin(settings) as admin:
-        found = await _partitions_of(admin)
+    return _problems(settings, await topics_of(settings), partitions)
+
+
+def _problems(settings: KafkaSettings, found: Mapping[str, int], partitions: int) -> list[str]:
     problems = [
         f"STREAMGAUGE_KAFKA__{name}: Kafka has no topic {topic}: create it with `{CREATE_COMMAND}`"
         for name, topic in (("FACTS_TOPIC", settings.facts_topic), ("DEAD_LETTERS_TOPIC", settings.dead_letters_topic))
@@ -82,12 +84,23 @@ async def create_topics(settings: KafkaSettings, plan: TopicPlan) -> list[str]:
     async with _admin(settings) as admin:
         reply = await admin.create_topics(topics)
     done = _told(reply.topic_errors, plan)
-    for _ in range(_LOOKS):
-        if not await topic_problems(settings, plan.partitions):
-            break
-        await asyncio.sleep(_LOOK_EVERY)
-    await check_topics(settings, plan.partitions)
+    problems = _problems(settings, await _once_known(settings), plan.partitions)
+    if problems:
+        raise SettingsError(problems)
     return done
+
+
+async def _once_known(settings: KafkaSettings) -> Mapping[str, int]:
+    """Every topic, when all brokers that were asked know of ours, or after some seconds."""
+    found: Mapping[str, int] = {}
+    known = 0
+    for _ in range(_LOOKS):
+        found = await topics_of(settings)
+        known = known + 1 if {settings.facts_topic, settings.dead_letters_topic} <= found.keys() else 0
+        if known == _IN_A_ROW:
+            break
+        await asyncio.sleep(_LOOK_EVERY if not known else _LOOK_EVERY / 4)
+    return found
 
 
 async def topics_of(settings: ClusterSettings) -> Mapping[str, int]:

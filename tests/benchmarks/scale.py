@@ -22,12 +22,12 @@ from typing import Final
 
 import uvloop
 
+from consumers.log import FACTS_AT_ONCE
 from service.command_line.composition import prepare_worker
 from tests.benchmarks import scale_hundred
 from tests.benchmarks.scale_load import Worker, definitions, opened, patient_valkey
 from tests.benchmarks.scale_reading import reading, reading_definitions
 from tests.benchmarks.scale_writing import (
-    BATCH,
     MOST,
     Figures,
     beginning,
@@ -64,7 +64,7 @@ async def read() -> Figures:
     found: Figures = {"open items": [READ_ITEMS]}
     with contextlib.suppress(asyncio.CancelledError):
         async with patient_valkey() as redis:
-            worker, each = Worker(redis, definitions(MOST), BATCH), READ_ITEMS // PARTITIONS
+            worker, each = Worker(redis, definitions(MOST), FACTS_AT_ONCE // PARTITIONS), READ_ITEMS // PARTITIONS
             await worker.take({n: (each, opened(MOST, 0, each, n)) for n in range(PARTITIONS)})
             await worker.stop()
             await reading(redis, definitions(MOST), PARTITIONS, found)

@@ -19,6 +19,7 @@ from consumers.aggregator import Aggregator, Identity
 from consumers.log import Batch, Owner
 from consumers.measurements import Measurements
 from consumers.partition import Work
+from consumers.portions import parted
 from consumers.stream_state import Bounds, StreamState
 from flow.definitions import Condition, Definitions, Match, ServiceLevel, Stage, Stream
 from flow.facts import ItemFact, encode_facts
@@ -137,6 +138,7 @@ class MadeUpLog:
         self.all_done = asyncio.Event()
         self._at_once = at_once
         self._facts: dict[int, Iterator[ItemFact]] = {}
+        self._not_committed: dict[int, list[Batch]] = {}
         self._partitions: Sequence[int] = ()
 
     def starts_at(self, positions: Mapping[int, int]) -> None:
@@ -166,7 +168,11 @@ class MadeUpLog:
         return self._partitions
 
     async def read(self, partition: int, after: int, *, wait: bool = True) -> Batch | None:
-        """The next facts. Reading goes forward only."""
+        """The next facts, or again those that are not committed."""
+        for batch in self._not_committed.get(partition, ()):
+            if after < batch.offsets[-1]:
+                known = after + 1 - batch.offsets[0]
+                return parted(batch, known)[1] if known else batch
         left = self.ends[partition] - after
         if not left:
             await asyncio.sleep(0.05 if wait else 0)
@@ -176,11 +182,14 @@ class MadeUpLog:
         facts = [next(self._facts[partition]) for _ in range(count)]
         lines = encode_facts(facts).rstrip()
         self.spent += time.process_time() - began
-        return Batch(partition, lines, range(after + 1, after + 1 + count), now())
+        batch = Batch(partition, lines, range(after + 1, after + 1 + count), now())
+        self._not_committed.setdefault(partition, []).append(batch)
+        return batch
 
     async def committed(self, partition: int, offset: int) -> None:
         """It is in the state."""
         self.done[partition] = offset
+        self._not_committed[partition] = [each for each in self._not_committed[partition] if each.offsets[-1] > offset]
         if self.done == self.ends:
             self.all_done.set()
 

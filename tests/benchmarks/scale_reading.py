@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from consumers.detector import DetectorRunner
 from consumers.generations import FIRST
+from consumers.log import FACTS_AT_ONCE
 from consumers.rebuild import Rebuild
 from consumers.stream_reading import changes_of
 from consumers.stream_state import Bounds
@@ -29,7 +30,7 @@ from service.reader_bottlenecks import BottleneckReader
 from service.snapshots import Snapshots
 from tests.benchmarks.fold import spread
 from tests.benchmarks.scale_load import Worker, definition_text, now, ordinary, stream_name
-from tests.benchmarks.scale_writing import BATCH, Figures
+from tests.benchmarks.scale_writing import Figures
 from tests.benchmarks.valkey import cpu_seconds
 
 OLD_DAYS: Final = 400
@@ -170,7 +171,7 @@ def _cpu_ms(work: Callable[[], object]) -> float:
 
 async def reading(redis: Redis, streams: Definitions, partitions: int, found: Figures) -> None:
     """Everything, on a state that is there already."""
-    worker = Worker(redis, streams, BATCH)
+    worker = Worker(redis, streams, FACTS_AT_ONCE // partitions)
     worker.log.starts_at({n: await _position(redis, n) for n in range(partitions)})
     await one_old_stream(worker, partitions)
     found |= await exporter(redis, streams, worker, partitions)

@@ -27,8 +27,10 @@ from tests.benchmarks.valkey import cpu_seconds, memory
 
 Figures = dict[str, list[float]]
 
-FACTS: Final = 32_000
-BATCH: Final = FACTS_AT_ONCE
+FACTS: Final = FACTS_AT_ONCE
+CHOSEN: Final = 32_000
+"""Facts of items that are chosen by chance."""
+
 ROUNDS: Final = int(os.environ.get("STREAMGAUGE_BENCH_ROUNDS", "3"))
 STREAMS: Final = (1, 10, 100, 1000)
 BATCHES: Final = (1_000, FACTS_AT_ONCE)
@@ -59,7 +61,7 @@ async def by_streams() -> Figures:
     found: Figures = {}
     for batch in BATCHES:
         for streams in STREAMS:
-            facts = FACTS if batch == BATCH else FACTS // 8
+            facts = FACTS if batch == FACTS_AT_ONCE else FACTS // 8
             runs = [await _cost(streams, batch, facts=facts) for _ in range(ROUNDS)]
             for name in runs[0]:
                 found[f"{streams:,} streams, batches of {batch:,}: {name}"] = spread([run[name] for run in runs])
@@ -80,10 +82,10 @@ async def rows() -> Figures:
     """What a stream takes before it has items, and each of its rows."""
     async with patient_valkey() as redis:
         empty = await memory(redis)
-        partition = Partition(0, Worker(redis, definitions(MOST), BATCH).work)
+        partition = Partition(0, Worker(redis, definitions(MOST), FACTS_AT_ONCE).work)
         await partition.load()
         declared = await memory(redis)
-        worker = Worker(redis, definitions(MOST), BATCH)
+        worker = Worker(redis, definitions(MOST), FACTS_AT_ONCE)
         await worker.take({0: (60 * MOST, ordinary(MOST, 60 * MOST, 0))})
         await worker.stop()
         state = StateKeys(stream_name(0), "1")
@@ -113,7 +115,7 @@ async def _size(redis: Redis, name: str) -> tuple[int, int]:
 async def open_items(redis: Redis, partitions: int, found: Figures) -> None:
     """Open items grow to a million in a thousand streams: memory of the worker and of Valkey, cost of a fact."""
     streams = definitions(MOST)
-    worker, empty, told = Worker(redis, streams, BATCH), await memory(redis), 0
+    worker, empty, told = Worker(redis, streams, FACTS_AT_ONCE // partitions), await memory(redis), 0
     found["worker, MB resident before the first"] = [resident()]
     for size in ITEMS:
         each = (size - told) // partitions
@@ -125,7 +127,7 @@ async def open_items(redis: Redis, partitions: int, found: Figures) -> None:
         found[f"{size:,} items: worker, MB resident"] = [resident()]
         found[f"{size:,} items: held in memory"] = [held]
         found[f"{size:,} items: bytes an item in Valkey"] = [(await memory(redis) - empty) / size]
-        share = 32_000 // partitions
+        share = CHOSEN // partitions
         cost = await worker.take({n: (share, moved(MOST, size // partitions, share, n)) for n in range(partitions)})
         found[f"{size:,} items: worker CPU, µs a fact"] = [cost.worker]
         found[f"{size:,} items: Valkey CPU, µs a fact"] = [cost.valkey]
@@ -137,7 +139,7 @@ async def open_items(redis: Redis, partitions: int, found: Figures) -> None:
 
 async def beginning(redis: Redis, streams: int) -> Figures:
     """What one partition of a worker reads before its first fact, and what it does every two seconds."""
-    work = Worker(redis, definitions(streams), BATCH).work
+    work = Worker(redis, definitions(streams), FACTS_AT_ONCE).work
     partition = Partition(0, work)
     began, cpu, server = time.perf_counter(), time.process_time(), await cpu_seconds(redis)
     await partition.load()
