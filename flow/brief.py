@@ -53,7 +53,7 @@ def brief_of_item(values: tuple[Any, ...], place: int, source: str, word: str | 
         identifier, _, _, at, seq, _, blocked, deleted, labels, project, item_type, team,
         title, url, value, criticality, risk_reduction, size,
     ) = values  # fmt: skip
-    if value is None and criticality is None and risk_reduction is None and size is None:
+    if value is None and criticality is None and risk_reduction is None and size is None:  # as nearly always
         about = _encode((source, project, item_type, title, url))
     else:
         about = _encode((source, project, item_type, title, url, value, criticality, risk_reduction, size))

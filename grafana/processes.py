@@ -38,17 +38,22 @@ def each_worker() -> Row:
             over_time(
                 "Facts read", "Does each worker work?",
                 [Query(speed("streamgauge_worker_facts_total", by="worker", over=RECENT), "{{worker}}")],
-                unit=PER_SECOND, width=8,
+                unit=PER_SECOND, width=6,
             ),
             over_time(
                 "Commit, p99", "Is Redis slow? The time to make one batch durable in the state.",
                 [Query(quantile("0.99", "streamgauge_commit_seconds", by="worker", over=RECENT), "{{worker}}")],
-                unit=SECONDS, width=8,
+                unit=SECONDS, width=6,
             ),
             over_time(
                 "Commits refused", "Do workers fight over partitions? Some after a rebalance are usual, many are not.",
                 [Query(speed("streamgauge_worker_conflicts_total", by="worker", over=RECENT), "{{worker}}")],
-                unit=PER_SECOND, width=8,
+                unit=PER_SECOND, width=6,
+            ),
+            over_time(
+                "Partitions that wait", "Is Redis away, full, or moving a slot? So many partitions can't go on.",
+                [Query(state("streamgauge_worker_waiting_partitions", by="worker"), "{{worker}}")],
+                width=6,
             ),
             over_time(
                 "Items found in memory", "Is the memory for items large enough? The rest is read from Redis.",

@@ -20,7 +20,7 @@ from consumers.rebuild import Rebuild
 from consumers.unavailable import when_reached
 from flow.definitions import Definitions
 from flow.errors import PositionConflict
-from service.command_line.composition import bounds_of, now, redis_url_of, work_forever
+from service.command_line.composition import bounds_of, now, redis_url_of, run_forever
 from service.command_line.logs import followed_log, letters_of, open_log_of
 from service.command_line.stream_definitions import read_streams
 from service.redis_client import connect
@@ -38,7 +38,7 @@ def aggregate() -> None:
     """Follow the log and keep the live state in Redis. Runs until it is told to stop."""
     settings = Settings.load(os.environ)
     definitions = read_streams(settings.streams)
-    work_forever(lambda: run_aggregator(settings, definitions))
+    run_forever(lambda: run_aggregator(settings, definitions), as_worker=True)
 
 
 async def run_aggregator(settings: Settings, definitions: Definitions) -> None:

@@ -30,22 +30,18 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def run_forever(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def run_forever(main: Callable[[], Coroutine[Any, Any, None]], *, as_worker: bool = False) -> None:
     """Run a process on the fastest event loop there is here."""
-    look_for_garbage_after(YOUNG_OBJECTS)
-    with _runner() as runner:
-        runner.run(main())
-
-
-def work_forever(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """The same for a worker: nobody waits for its answers, and its next batch needs as much memory as the last."""
-    prepare_worker()
+    if as_worker:
+        prepare_worker()
+    else:
+        look_for_garbage_after(YOUNG_OBJECTS)
     with _runner() as runner:
         runner.run(main())
 
 
 def prepare_worker() -> None:
-    """Set up the memory of a worker's process."""
+    """Set up the memory of a worker's process: nobody waits for it, and its next batch needs as much as the last."""
     look_for_garbage_after(YOUNG_OBJECTS_OF_WORKERS)
     set_allocator = getattr(ctypes.CDLL(None), "mallopt", None)  # the GNU C library's
     if set_allocator is not None:
