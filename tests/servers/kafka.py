@@ -25,6 +25,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from tests.integration.installation import free_port
+from tests.servers.kafka_properties import broker_properties
 
 LIBS: Final = Path(__file__).parents[2] / "build" / "kafka" / "libs"
 START_DEADLINE_SECONDS: Final = 60
@@ -117,8 +118,14 @@ class KafkaCluster:
         broker.shell, broker.pid = None, 0
 
     def pause(self, number: int = 1) -> None:
-        """SIGSTOP."""
-        os.kill(self._brokers[number].pid, signal.SIGSTOP)
+        """SIGSTOP. Returns once every thread has stopped: until then the broker may still answer."""
+        pid = self._brokers[number].pid
+        os.kill(pid, signal.SIGSTOP)
+        deadline = time.monotonic() + START_DEADLINE_SECONDS
+        while not _is_stopped(pid):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"broker {number} does not stop")
+            time.sleep(0.001)
 
     def resume(self, number: int = 1) -> None:
         """SIGCONT."""
@@ -251,7 +258,7 @@ def _apache_brokers(
     for number in range(1, count + 1):
         port, controller = ports[number - 1], ports[count + number - 1]
         properties = folder / f"{number}.properties"
-        found = {**_properties(folder, number, count, (port, controller), voters), **settings}
+        found = {**broker_properties(folder, number, count, (port, controller), voters), **settings}
         found["listeners"] = f"{found['listeners']},{found.pop('more.listeners', '')}".rstrip(",")
         properties.write_text("".join(f"{name}={value}\n" for name, value in found.items()))
         java = ["java", *_JAVA, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{LIBS}/*"]
@@ -271,37 +278,6 @@ def _format(java: Sequence[str], properties: Path, more_words: Sequence[str]) ->
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment())
 
 
-def _properties(folder: Path, number: int, count: int, ports: tuple[int, int], voters: str) -> dict[str, object]:
-    port, controller = ports
-    copies = min(count, 3)
-    in_sync = max(1, copies - 1)
-    return {
-        "process.roles": "broker,controller",
-        "node.id": number,
-        "controller.quorum.voters": voters,
-        "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-        "log.dirs": folder / f"data-{number}",
-        "auto.create.topics.enable": "false",
-        "default.replication.factor": copies,
-        "min.insync.replicas": in_sync,
-        "offsets.topic.replication.factor": copies,
-        "offsets.topic.num.partitions": 1,
-        "transaction.state.log.replication.factor": copies,
-        "transaction.state.log.min.isr": in_sync,
-        "transaction.state.log.num.partitions": 1,
-        "log.cleaner.dedupe.buffer.size": 2 * 1024 * 1024,
-        "message.max.bytes": 32 * 1024 * 1024,
-        "replica.fetch.max.bytes": 32 * 1024 * 1024,
-        # What a real cluster decides in ten seconds, the tests need in one or two.
-        "broker.heartbeat.interval.ms": 500,
-        "broker.session.timeout.ms": 2000,
-        "replica.lag.time.max.ms": 2000,
-        "group.initial.rebalance.delay.ms": 0,
-        "group.min.session.timeout.ms": 500,
-    }
-
-
 def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "STREAMGAUGE_"))}
 
@@ -309,3 +285,9 @@ def _environment() -> dict[str, str]:
 def _is_led(topics: Sequence[Any], partitions: int) -> bool:
     found = [partition for topic in topics for partition in topic["partitions"]]
     return len(found) == partitions and all(partition["leader"] >= 0 for partition in found)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether all threads of a process have stopped (proc(5): the state comes behind the name in brackets)."""
+    states = [path.read_text().rpartition(") ")[2][0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
