@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 FACTS_AT_ONCE: Final = 64_000
@@ -27,6 +27,10 @@ class Batch:
     offsets: Sequence[int]
     received_at: int
     received: Sequence[tuple[int, int]] = ()
+
+    def without_lines(self) -> Batch:
+        """What is left to say of it once its facts are in commits: lines are much of what a worker has in memory."""
+        return replace(self, lines=b"")
 
     def earliest_received_at(self) -> int:
         """When the log took the first of them (ms)."""

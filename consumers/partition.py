@@ -158,6 +158,7 @@ class Partition:
         if new_letters:
             commits.append(self._letters.commit(new_letters, position, now))
         self.position = position
+        found.batch = found.batch.without_lines()
         return commits
 
     async def commit(self, commits: Sequence[Commit]) -> None:
