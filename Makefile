@@ -70,7 +70,7 @@ bench: .venv/developing $(KAFKA) ## Measure how fast it is on this machine
 bench-detector: .venv/developing ## Measure what the bottleneck detector sees, and how soon (half an hour)
 	$(BIN)/python -m tests.benchmarks.detector
 
-bench-scale: .venv/developing ## Measure how cost grows with streams, items and partitions (half an hour)
+bench-scale: .venv/developing ## Measure how cost grows with streams, items and partitions (some minutes)
 	$(BIN)/python -m tests.benchmarks.scale
 
 requirements: .venv/developing ## Pin all packages again, at their newest versions that fit pyproject.toml
