@@ -92,7 +92,7 @@ class CellDeltas:
 def _with_coarser(deltas: Mapping[int, Vector]) -> dict[int, Vector]:
     """These, and what they add up to in all cells that contain them: hours from minutes, days from hours."""
     result: dict[int, Vector] = {}
-    level = {cell: delta for cell, delta in deltas.items() if delta}
+    level = {cell: delta for cell, delta in deltas.items() if any(delta.values())}
     while level:
         coarser: dict[int, Vector] = {}
         for cell, delta in level.items():

@@ -48,5 +48,11 @@ def test_each_cell_gains_what_is_added_to_it_and_to_all_cells_in_it(deltas: Mapp
 
 
 @given(CELLS)
+def test_what_adds_nothing_touches_no_row(cell: int) -> None:
+    rows = CellRows(StateKeys("checkout", "1"), 0, Retention())
+    assert rows.kept({cell: {1: 0, 2: 0}}, NOW).deltas == {}
+
+
+@given(CELLS)
 def test_the_parent_is_the_next_cell_that_contains_it(cell: int) -> None:
     assert [parent_of(cell)] == [*containing(cell), None][1:2]

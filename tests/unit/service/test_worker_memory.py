@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.command_line.composition import YOUNG_OBJECTS_OF_WORKERS, prepare_worker
+from service.command_line.composition import _KEEP_FREED_MEMORY, YOUNG_OBJECTS_OF_WORKERS, prepare_worker
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,4 @@ def test_the_library_here_takes_every_size() -> None:
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):
         pytest.skip("this C library has no mallopt")
-    from service.command_line.composition import _KEEP_FREED_MEMORY  # noqa: PLC0415
-
     assert [library.mallopt(option, size) for option, size in _KEEP_FREED_MEMORY] == [1, 1, 1]
