@@ -156,12 +156,13 @@ class Aggregator:
             self._gate.leave()
 
     async def _commit(self, partition: Partition, commits: list[Commit]) -> None:
-        if commits:
-            await self._gate.enter()
-            try:
-                await partition.commit(commits)
-            finally:
-                self._gate.leave()
+        """The log is told again how far the state is: that is not part of a commit, so a failover may have lost it."""
+        await self._gate.enter()
+        try:
+            await partition.commit(commits)
+            await self._log.committed(partition.number, partition.position)
+        finally:
+            self._gate.leave()
 
     async def _check(self, partition: Partition) -> None:
         """Through the gate too: while the group decides anew, another worker's commits are no surprise."""

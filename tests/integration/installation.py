@@ -18,6 +18,7 @@ import httpx
 from redis.asyncio import Redis
 
 from service.redis_client import connect
+from tests.integration.processes import until_settled
 
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 60.0
@@ -83,10 +84,8 @@ class Installation:
                 await asyncio.sleep(0.05)
 
     async def settled(self) -> None:
-        """Return once everything in the log is in the state."""
-        async with asyncio.timeout(PATIENCE):
-            while (await self._readiness()).get("lag_facts") != 0:
-                await asyncio.sleep(0.05)
+        """Return once everything in the log is in the state, and nothing waits in the spool."""
+        await until_settled(self._readiness, self.folder, PATIENCE)
 
     def processes(self) -> dict[str, int]:
         """Pids by role: up, serve, aggregate, valkey. A process that is not there is left out."""

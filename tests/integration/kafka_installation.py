@@ -22,6 +22,7 @@ import httpx
 from service.kafka_settings import KafkaSettings
 from service.kafka_topics import TopicPlan, create_topics
 from tests.integration.installation import free_port
+from tests.integration.processes import until_settled
 from tests.servers.kafka import KafkaCluster
 
 ROOT: Final = Path(__file__).parents[2]
@@ -109,10 +110,8 @@ class KafkaInstallation:
         await self._end("serve", signal.SIGKILL)
 
     async def settled(self) -> None:
-        """Return once everything in the log is in the state."""
-        async with asyncio.timeout(PATIENCE):
-            while (await self._readiness()).get("lag_facts") != 0:
-                await asyncio.sleep(0.05)
+        """Return once everything in the log is in the state, and nothing waits in the spool."""
+        await until_settled(self._readiness, self.folder, PATIENCE)
 
     async def post(self, path: str, json: Any) -> None:
         """Post until it is acknowledged, as a sender does that tries again."""

@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 20.0
-"""Seconds after which a test that waits for a process fails."""
+PATIENCE = 40.0
+"""Seconds after which a test that waits for a process fails: later than a supervisor kills what does not end."""
 
 
 def runs(pid: int) -> bool:
@@ -71,3 +72,25 @@ async def next_line(process: Process) -> str:
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE):
         return (await process.stdout.readline()).decode().rstrip("\n")
+
+
+async def until_settled(readiness: Callable[[], Awaitable[dict[str, Any]]], folder: Path, within: float) -> None:
+    """Return once everything in the log is in the state, and nothing waits in the spool.
+
+    Raises AssertionError, with the last answer of /readyz and the ends of all logs in `folder`, after so many seconds.
+    """
+    answer: dict[str, Any] = {}
+    try:
+        async with asyncio.timeout(within):
+            while not is_settled(answer):
+                await asyncio.sleep(0.05)
+                answer = await readiness()
+    except TimeoutError:
+        logged = [f"{log.name}:\n{log.read_text(errors='replace')[-3000:]}" for log in sorted(folder.glob("*.log"))]
+        raise AssertionError("\n".join([f"not settled: {answer}", *logged])) from None
+
+
+def is_settled(readiness: dict[str, Any]) -> bool:
+    """Whether this answer of /readyz says that all that was taken in is in the state."""
+    spool = readiness.get("checks", {}).get("spool", {"detail": "0 deliveries"})
+    return readiness.get("lag_facts") == 0 and str(spool["detail"]).startswith("0 deliveries")

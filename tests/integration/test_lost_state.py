@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -10,8 +11,12 @@ from redis.asyncio import Redis
 from flow import keys
 from flow.errors import PositionConflict
 from flow.facts import DeploymentFact, ItemFact
+from flow.instants import HOUR
 from flow.keys import DELIVERIES, StateKeys
+from service.command_line.composition import now
+from tests.integration.several_streams import item_facts
 from tests.integration.test_exactness import PARTITIONS, START, World
+from tests.integration.two_processes import running
 
 pytestmark = pytest.mark.needs_server("valkey")
 
@@ -64,3 +69,16 @@ async def test_a_position_that_went_back_is_noticed_by_its_partition(world: Worl
     assert int(await redis.get(key) or 0) > 0
     await redis.set(key, 0)
     assert await notices(world) == [1]
+
+
+async def test_a_lag_that_went_back_without_the_state_is_mended_though_nothing_new_comes(
+    redis_url: str, redis: Redis, tmp_path: Path
+) -> None:
+    """How far the log was read lies on a node of its own: a failover can lose that, and none of the commits."""
+    async with running(tmp_path, redis_url) as gauge:
+        await gauge.post(item_facts(3, 500, now() - HOUR))
+        await gauge.settled()
+        await redis.hset(keys.log_read(0), "aggregator", 1)
+        assert (await gauge.readiness())["lag_facts"] > 0
+        await gauge.settled()
+        assert "position_conflict" not in gauge.said("aggregate")

@@ -32,16 +32,14 @@ import signal, sys, time
 def tell(what):
     with open(sys.argv[2], "a") as diary:
         diary.write(sys.argv[1] + " " + what + chr(10))
-def finish(number, frame):
-    tell("told to end")
-    time.sleep(0.1)
-    tell("ended")
-    sys.exit(0)
-signal.signal(signal.SIGTERM, finish)
-signal.signal(signal.SIGINT, lambda number, frame: tell("interrupted"))
+heard = {signal.SIGTERM, signal.SIGINT}
+signal.pthread_sigmask(signal.SIG_BLOCK, heard)  # a handler could run just before a sleep, and not end it
 tell("ready")
-while True:
-    time.sleep(600)
+while signal.sigwait(heard) != signal.SIGTERM:
+    tell("interrupted")
+tell("told to end")
+time.sleep(0.1)
+tell("ended")
 '''
 children = [Child(name, [sys.executable, "-S", "-c", CHILD, name, sys.argv[1]]) for name in ("receiver", "aggregator")]
 supervisor = Supervisor(children, log=logging.getLogger(), on_start=lambda name, pid: print(pid, flush=True))

@@ -17,7 +17,7 @@ from flow.facts import ItemFact
 from service.child_process import tied_to_us
 from tests.integration.gauges import child_environment
 from tests.integration.installation import PATIENCE, free_port
-from tests.integration.processes import ROOT
+from tests.integration.processes import ROOT, until_settled
 from tests.integration.several_streams import STREAMS, TEXT, native
 
 IN_ONE_POST = 250
@@ -72,10 +72,8 @@ class TwoProcesses:
                     await asyncio.sleep(0.05)
 
     async def settled(self) -> None:
-        """Return once everything in the log is in the state."""
-        async with asyncio.timeout(PATIENCE):
-            while (await self.readiness()).get("lag_facts") != 0:
-                await asyncio.sleep(0.05)
+        """Return once everything in the log is in the state, and nothing waits in the spool."""
+        await until_settled(self.readiness, self.folder, PATIENCE)
 
     async def shows_what_is_stored(self) -> None:
         """Return once the exporter shows the work in progress that the API reads, of every stream."""
