@@ -156,19 +156,22 @@ class Aggregator:
             self._gate.leave()
 
     async def _commit(self, partition: Partition, commits: list[Commit]) -> None:
-        """The log is told again how far the state is: that is not part of a commit, so a failover may have lost it."""
-        await self._gate.enter()
-        try:
-            await partition.commit(commits)
-            await self._log.committed(partition.number, partition.position)
-        finally:
-            self._gate.leave()
+        if commits:
+            await self._gate.enter()
+            try:
+                await partition.commit(commits)
+            finally:
+                self._gate.leave()
 
     async def _check(self, partition: Partition) -> None:
-        """Through the gate too: while the group decides anew, another worker's commits are no surprise."""
+        """Through the gate too: while the group decides anew, another worker's commits are no surprise.
+
+        What is stored is told to the log again: that is not part of a commit, so a failover may have lost it alone.
+        """
         await self._gate.enter()
         try:
             await partition.check_stored()
+            await self._log.committed(partition.number, partition.position)
         finally:
             self._gate.leave()
 

@@ -11,7 +11,7 @@ from consumers.commit import Commit
 from consumers.recent import Recent
 from consumers.wire import Argument
 from flow import vector
-from flow.cells import CLOCK_SLACK, Grain, Retention, parent_of, start_of
+from flow.cells import CLOCK_SLACK, Grain, Retention, grain_of, parent_of, start_of
 from flow.keys import StateKeys, cell_field, cells_expire_at
 from flow.vector import Vector
 
@@ -33,7 +33,8 @@ class CellRows:
     def kept(self, deltas: Mapping[int, Vector], now: int) -> CellDeltas:
         """Deltas of minutes, as what they add to all cells that contain them and are still kept."""
         floors = [self._retention.floor(grain, now) for grain in Grain]
-        kept = {cell: delta for cell, delta in _with_coarser(deltas).items() if start_of(cell) >= floors[cell >> 40]}
+        all_cells = _with_coarser(deltas).items()
+        kept = {cell: delta for cell, delta in all_cells if start_of(cell) >= floors[grain_of(cell)]}
         self._in_batch = len(kept)
         return CellDeltas(self, kept)
 

@@ -54,17 +54,18 @@ def start_of(cell: int) -> int:
     return (cell & _INDEX_MASK) * LENGTHS[cell >> _GRAIN_SHIFT]
 
 
-def containing(cell: int) -> Iterator[int]:
-    """The cell itself and the coarser cells that contain it."""
-    start = start_of(cell)
-    for grain in range(cell >> _GRAIN_SHIFT, len(LENGTHS)):
-        yield grain << _GRAIN_SHIFT | start // LENGTHS[grain]
-
-
 def parent_of(cell: int) -> int | None:
     """The next coarser cell that contains it; None of a day."""
     grain = (cell >> _GRAIN_SHIFT) + 1
     return None if grain == len(LENGTHS) else grain << _GRAIN_SHIFT | start_of(cell) // LENGTHS[grain]
+
+
+def containing(cell: int) -> Iterator[int]:
+    """The cell itself and the coarser cells that contain it."""
+    found: int | None = cell
+    while found is not None:
+        yield found
+        found = parent_of(found)
 
 
 @dataclass(frozen=True, slots=True)

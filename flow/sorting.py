@@ -97,24 +97,26 @@ class Sorting:
             ):
                 source, project, team, labels = values[1], values[9], values[11], values[8]
                 route = self._route_of(fact, place)
-            if route.briefs:
+            if self._leads_on(route, fact, place):
                 word = values[5]
                 word = None if word is None else words.setdefault(word, word)
                 route.add(values[2], values[3], brief_of_item(values, place, route.source, word))
-            elif not route.is_claimed:
-                self.unrouted.append((fact, place))
 
     def _add_other(self, fact: Fact, place: int) -> None:
         if self._is_untimely(fact.at, place):
             self.untimely.append((fact, place))
         elif isinstance(fact, SignalFact):
             route = self._route_of(fact, place)
-            if route.briefs:
+            if self._leads_on(route, fact, place):
                 route.add(fact.item, fact.at, brief_of_signal(fact, place))
-            elif not route.is_claimed:
-                self.unrouted.append((fact, place))
         else:
             self.lanes.append((cast(LaneFact, fact), place))
+
+    def _leads_on(self, route: Route, fact: ItemFact | SignalFact, place: int) -> bool:
+        """Whether a stream still needs this fact. One that no stream claims is noted."""
+        if not route.briefs and not route.is_claimed:
+            self.unrouted.append((fact, place))
+        return bool(route.briefs)
 
     def _is_untimely(self, at: int, place: int) -> bool:
         return at < EARLIEST_AT or (at > self._latest_at and at > self._latest_at_of(place))

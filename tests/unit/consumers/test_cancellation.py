@@ -42,9 +42,6 @@ class Swallowing:
     def expect(self, partition: int, offset: int) -> None:
         """Nothing is known."""
 
-    async def committed(self, partition: int, offset: int) -> None:
-        """Nothing is noted."""
-
     async def read(self, partition: int, after: int, *, wait: bool = True) -> None:
         await self.wait(None)
 
@@ -65,9 +62,6 @@ class Idle:
 
     def idle_commits(self) -> list[object]:
         return []
-
-    async def commit(self, commits: list[object]) -> None:
-        """There are none."""
 
     def rest(self) -> None:
         """It always does."""
