@@ -127,10 +127,11 @@ class Aggregator:
                 following = await _next(partition, portions, wait=False)
             if committing is not None:
                 await committing
+                self._go_on(partition.number)
                 partition.shrink()
             if found is not None:
                 committing = group.create_task(self._commit_batch(commits, partition, portions, found.batch))
-            if chores.are_due():
+            if chores.are_due(busy=following is not None):
                 if committing is not None:
                     await committing
                 await self._commit(partition, await chores.commits())
@@ -213,9 +214,12 @@ class Chores:
         self._idle_at = self._expire_at = work.clock()
         self._look_at = work.clock() + _LOOK_EVERY
 
-    def are_due(self) -> bool:
-        """Whether `commits` has something to do."""
-        return self._clock() >= min(self._idle_at, self._expire_at, self._look_at)
+    def are_due(self, *, busy: bool) -> bool:
+        """Whether `commits` has something to do.
+
+        That waits for the commit under way. Where there is more to fold it is put off, until it is time to look.
+        """
+        return self._clock() >= (self._look_at if busy else min(self._idle_at, self._expire_at, self._look_at))
 
     def must_look(self) -> bool:
         """Whether it is time to see that what is stored is what was committed."""
