@@ -134,47 +134,40 @@ class Aggregator:
             if chores.are_due(busy=following is not None):
                 if committing is not None:
                     await committing
-                await self._commit(partition, await chores.commits())
-                partition.shrink()  # an idle one has its share of the room too
-                if chores.must_look():
-                    await self._check(partition)
+                await self._do(chores, partition)
                 if following is not None:
                     await partition.hold(following)  # some of its items may have just expired
-                self._go_on(partition.number)
             found = following or await _next(partition, portions, wait=True)
 
     async def _commit_batch(
         self, commits: list[Commit], partition: Partition, portions: Portions, batch: Batch
     ) -> None:
         """Make a batch durable, and tell the log."""
-        await self._gate.enter()
-        try:
+        async with self._gate.passed():
             began = self._work.clock()
             await partition.commit_batch(commits, batch)
             portions.committed(self._work.clock() - began)
             await self._log.committed(batch.partition, batch.offsets[-1])
-        finally:
-            self._gate.leave()
 
-    async def _commit(self, partition: Partition, commits: list[Commit]) -> None:
+    async def _do(self, chores: Chores, partition: Partition) -> None:
+        """Call it when no commit is under way."""
+        commits = await chores.commits()
         if commits:
-            await self._gate.enter()
-            try:
+            async with self._gate.passed():
                 await partition.commit(commits)
-            finally:
-                self._gate.leave()
+        partition.shrink()  # an idle one has its share of the room too
+        if chores.must_look():
+            await self._look(partition)
+        self._go_on(partition.number)
 
-    async def _check(self, partition: Partition) -> None:
+    async def _look(self, partition: Partition) -> None:
         """Through the gate too: while the group decides anew, another worker's commits are no surprise.
 
         What is stored is told to the log again: that is not part of a commit, so a failover may have lost it alone.
         """
-        await self._gate.enter()
-        try:
+        async with self._gate.passed():
             await partition.check_stored()
             await self._log.committed(partition.number, partition.position)
-        finally:
-            self._gate.leave()
 
     async def _publish(self) -> None:
         """Show what this worker measures; what is long silent goes. Redis may be away: the followers see to that."""

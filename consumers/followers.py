@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 _logger = logging.getLogger("streamgauge.aggregator")
@@ -48,6 +49,15 @@ class Gate:
         self._under_way -= 1
         if not self._under_way:
             self._idle.set()
+
+    @asynccontextmanager
+    async def passed(self) -> AsyncIterator[None]:
+        """Enter, and leave however that ends which is done meanwhile."""
+        await self.enter()
+        try:
+            yield
+        finally:
+            self.leave()
 
     def open(self) -> None:
         """Let commits through."""
