@@ -107,9 +107,10 @@ def _verdict(seed: int, outcomes: Sequence[Outcome], seconds: float) -> int:
         f"\nseed {seed}: {faults.total()} faults, {facts:,} distinct facts, {lines:,} lines in the log, "
         f"{sum(o.compared for o in outcomes):,} figures compared, {seconds / 60:.1f} minutes"
     )
+    longest = max(outcome.longest_lag for outcome in outcomes)
     print(
         f"{sum(o.changes for o in outcomes)} workers joined or left, {sum(o.rebalances for o in outcomes)} rebalances; "
-        f"while they did so for minutes no fact waited longer than {max(o.longest_lag for o in outcomes):.1f} s"
+        f"while that went on for minutes no fact was seen waiting for more than {longest:.1f} s"
     )
     ended = sum(outcome.ended.total() for outcome in outcomes)
     print("all that can be read is what the batch computation says" if not different else f"{different} DIFFERENCES")

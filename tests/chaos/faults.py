@@ -32,6 +32,8 @@ MINUTES: Final = 180.0
 """Seconds of the rebalances that go on for minutes."""
 
 _MOST_HERE: Final = 2
+_LOOK_EVERY: Final = 0.25
+"""Seconds between two looks at the lag, which the receiver measures twice a second."""
 
 KINDS: Final = {
     "worker killed": "a worker, SIGKILL",
@@ -78,8 +80,8 @@ def schedule(seed: int, kinds: Sequence[str], count: int, extra: Sequence[str] =
 class Faults:
     """Makes them happen to one installation. `pace` stretches what lasts some seconds; `minutes` are seconds too.
 
-    `changes` counts the workers that joined or left, one by one; `longest_lag` is the longest that a fact had waited
-    while they did so for minutes, in seconds.
+    `changes` counts the workers that joined or left, one by one; `longest_lag` is the longest that a fact was
+    seen to wait while they did so for minutes, in seconds.
     """
 
     def __init__(
@@ -164,16 +166,24 @@ class Faults:
         here: deque[str] = deque(guest for guest in GUESTS if guest in self._installation.wanted)
         away: deque[str] = deque(guest for guest in GUESTS if guest not in self._installation.wanted)
         until = asyncio.get_running_loop().time() + seconds
-        while asyncio.get_running_loop().time() < until:
-            if len(here) < _MOST_HERE and away:
-                here.append(away.popleft())
-                self._installation.join(here[-1])
-            else:
-                away.append(here.popleft())
-                self._installation.leave(away[-1])
-            self.changes += 1
-            await asyncio.sleep(self._rng.uniform(*_BETWEEN_MANY))
+        watching = asyncio.create_task(self._watch_lag())
+        try:
+            while asyncio.get_running_loop().time() < until:
+                if len(here) < _MOST_HERE and away:
+                    here.append(away.popleft())
+                    self._installation.join(here[-1])
+                else:
+                    away.append(here.popleft())
+                    self._installation.leave(away[-1])
+                self.changes += 1
+                await asyncio.sleep(self._rng.uniform(*_BETWEEN_MANY))
+        finally:
+            watching.cancel()
+
+    async def _watch_lag(self) -> None:
+        while True:
             self.longest_lag = max(self.longest_lag, await self._installation.lag())
+            await asyncio.sleep(_LOOK_EVERY)
 
     async def _redis_flushed(self) -> None:
         await self._redis.whole()
