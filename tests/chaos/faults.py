@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from tests.chaos.installation import RECEIVER, CaredFor
@@ -179,6 +180,8 @@ class Faults:
                 await asyncio.sleep(self._rng.uniform(*_BETWEEN_MANY))
         finally:
             watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
 
     async def _watch_lag(self) -> None:
         while True:

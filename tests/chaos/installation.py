@@ -24,6 +24,7 @@ from service.kafka_producer import Producer
 from tests.chaos.load import TEXT
 from tests.chaos.senders import SECRET
 from tests.integration.kafka_installation import ROOT, KafkaInstallation
+from tests.integration.processes import is_settled
 from tests.servers.kafka import KafkaCluster
 
 PARTITIONS: Final = 6
@@ -108,13 +109,8 @@ class CaredFor(KafkaInstallation):
         seen = 0
         async with asyncio.timeout(SETTLED_WITHIN):
             while seen < 3:
-                seen = seen + 1 if await self._has_nothing_to_do() else 0
+                seen = seen + 1 if is_settled(await self._readiness()) else 0
                 await asyncio.sleep(_LOOK_EVERY)
-
-    async def _has_nothing_to_do(self) -> bool:
-        found = await self._readiness()
-        spool: dict[str, Any] = found.get("checks", {}).get("spool", {})
-        return found.get("lag_facts") == 0 and str(spool.get("detail", "")).startswith("0 deliveries")
 
     async def lag(self) -> float:
         """How long the oldest fact that is not in the state yet has waited, in seconds; 0 while nobody says so."""
