@@ -3,7 +3,8 @@
 
 import { shape, tell } from "./dom.js";
 import { count, duration, plural } from "./format.js";
-import { Plot, fillTable, nothing, panel, spaced, yAxis } from "./plot.js";
+import { fillTable } from "./listing.js";
+import { Plot, nothing, panel, spaced, yAxis } from "./plot.js";
 import { bentDurationTicks, scale } from "./scales.js";
 
 const REACH = 24;

@@ -2,7 +2,8 @@
 
 import { shape } from "./dom.js";
 import { axisTimes, count, instant, plural } from "./format.js";
-import { Plot, apart, fillTable, nothing, panel, xAxis, yAxis } from "./plot.js";
+import { fillTable } from "./listing.js";
+import { Plot, apart, nothing, panel, xAxis, yAxis } from "./plot.js";
 import { countTicks, scale, timeTicks } from "./scales.js";
 
 const MOST_LABEL = 12;

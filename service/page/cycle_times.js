@@ -1,8 +1,9 @@
 // The cycle-time scatter: each dot is a finished item, the lines are the window's percentiles.
 
-import { element, shape } from "./dom.js";
+import { shape } from "./dom.js";
 import { axisTimes, duration, instant, plural } from "./format.js";
-import { Plot, apart, fillTable, nothing, panel, xAxis, yAxis } from "./plot.js";
+import { fillTable } from "./listing.js";
+import { Plot, apart, nothing, panel, xAxis, yAxis } from "./plot.js";
 import { durationTicks, scale, timeTicks } from "./scales.js";
 
 const PERCENTILES = ["p50", "p85", "p95"];
@@ -116,7 +117,7 @@ export class CycleTimes {
         "Finished items, the latest first",
         ["Item", "Title", "Type", "Finished (UTC)", { number: "Cycle time" }],
         this.#items.map((item) => [
-          element("button", { type: "button", class: "link", text: item.item, click: () => this.#open(item.item) }),
+          { name: item.item, open: () => this.#open(item.item) },
           item.title ?? "",
           item.type,
           instant(item.at),

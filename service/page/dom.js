@@ -50,11 +50,12 @@ const kept = new WeakMap();
 
 /**
  * Makes the children of `parent` those of `entries`, in order. The child of an entry that was there before is updated
- * and not made anew, so focus and selection stay where they are.
+ * and not made anew, so focus and selection stay where they are. `keyOf(entry, index)` tells them
+ * apart, `build(entry, key)` makes a child and `update(child, entry)` fills it.
  */
 export function keepChildren(parent, entries, keyOf, build, update) {
   const before = kept.get(parent) ?? new Map();
-  const after = new Map(entries.map((entry) => [keyOf(entry), entry]));
+  const after = new Map(entries.map((entry, index) => [keyOf(entry, index), entry]));
   for (const [key, node] of before) {
     if (!after.has(key)) {
       node.remove();
@@ -63,7 +64,7 @@ export function keepChildren(parent, entries, keyOf, build, update) {
   const focused = document.activeElement;
   let place = parent.firstElementChild;
   for (const [key, entry] of after) {
-    const node = before.get(key) ?? build(entry);
+    const node = before.get(key) ?? build(entry, key);
     update(node, entry);
     if (node === place) {
       place = place.nextElementSibling;

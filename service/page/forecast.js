@@ -4,7 +4,7 @@
 import { ask } from "./connection.js";
 import { element, tell } from "./dom.js";
 import { count, day, plural } from "./format.js";
-import { fillTable } from "./plot.js";
+import { fillTable } from "./listing.js";
 
 const ASK_EVERY = 120_000;
 const TRIALS = 2000;

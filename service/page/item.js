@@ -3,7 +3,7 @@
 import { byId, element, shape } from "./dom.js";
 import { NOTHING, count, duration, instant, plural, timeWithSeconds } from "./format.js";
 import { ask } from "./connection.js";
-import { fillTable } from "./plot.js";
+import { fillTable } from "./listing.js";
 
 const ENDINGS = { forward: "moved on", rework: "sent back", removed: "removed" };
 

@@ -25,33 +25,6 @@ export function panel(id, title, question) {
   return { root, heading, note, host, table, details };
 }
 
-/** Fills a table. A cell is a text, a number's text as `{number}`, or an element. */
-export function fillTable(table, caption, heads, rows) {
-  table.replaceChildren(
-    element("caption", { class: "unseen", text: caption }),
-    element("thead", {}, element("tr", {}, ...heads.map((head) => headCell(head)))),
-    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map(bodyCell)))),
-  );
-}
-
-function headCell(head) {
-  const isNumber = typeof head === "object";
-  return element("th", { scope: "col", class: isNumber ? "number" : null, text: isNumber ? head.number : head });
-}
-
-function bodyCell(cell, index) {
-  const name = index === 0 ? "th" : "td";
-  if (cell instanceof Node) {
-    return element(name, { scope: index === 0 ? "row" : null }, cell);
-  }
-  const isNumber = typeof cell === "object";
-  return element(name, {
-    scope: index === 0 ? "row" : null,
-    class: isNumber ? "number" : null,
-    text: isNumber ? cell.number : cell,
-  });
-}
-
 /**
  * A drawing as large as its place. `draw(size)` answers `{shapes, label, near}`; `near(x, y)` says what lies there, as
  * `{x, y, lines, open}`. Draws once a frame at most, and not at all while nobody can see it.

@@ -2,7 +2,8 @@
 
 import { shape } from "./dom.js";
 import { axisTimes, count, instant } from "./format.js";
-import { Plot, fillTable, nothing, panel, xAxis, yAxis } from "./plot.js";
+import { fillTable } from "./listing.js";
+import { Plot, nothing, panel, xAxis, yAxis } from "./plot.js";
 import { countTicks, scale, timeTicks } from "./scales.js";
 
 const ROWS = [

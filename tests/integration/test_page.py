@@ -11,9 +11,10 @@ from collections.abc import Iterator
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from flow.instants import HOUR
 from tests.integration.accessibility import problems_of
 from tests.integration.gauges import Gauge
-from tests.integration.live_page import HOSTILE, OTHERS, Poster, installation, process_of
+from tests.integration.live_page import HOSTILE, OTHERS, STATUSES, Poster, installation, now, process_of
 from tests.servers.chromium import Browser, running_chromium
 
 pytestmark = [pytest.mark.needs_server("valkey"), pytest.mark.needs_server("chromium"), pytest.mark.timeout(300)]
@@ -222,6 +223,21 @@ def test_a_finished_item_is_opened_without_a_pointer(browser):
     browser.until(lambda: rows(browser, "#cycle-times"))
     browser.run("document.querySelector('#cycle-times tbody button').focus()")
     first = browser.run("return document.activeElement.innerText")
+    browser.press(Keys.ENTER)
+    browser.until(lambda: browser.text("#item-title") == first)
+    browser.press(Keys.ESCAPE)
+
+
+def test_the_table_behind_a_chart_keeps_its_rows_while_their_figures_change(browser, poster):
+    browser.run("document.querySelector('#cycle-times details').open = true")
+    browser.until(lambda: rows(browser, "#cycle-times"))
+    browser.run("document.querySelector('#cycle-times tbody button').focus()")
+    first = browser.run("return document.activeElement.innerText")
+    at = now()
+    steps = enumerate(reversed(STATUSES))
+    poster.post(*(poster.fact(at - step * HOUR, item="LATEST-1", status=status) for step, status in steps))
+    browser.until(lambda: rows(browser, "#cycle-times")[0][0] == "LATEST-1")
+    assert browser.run("return document.activeElement.innerText") == first
     browser.press(Keys.ENTER)
     browser.until(lambda: browser.text("#item-title") == first)
     browser.press(Keys.ESCAPE)
