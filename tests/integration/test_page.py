@@ -275,6 +275,7 @@ def test_a_fact_is_shown_within_a_second(browser, poster):
     print("fact to page, seconds:", [round(each, 2) for each in sorted(taken)])
     assert sorted(taken)[3] < 1.0
     poster.post(*(poster.fact(item=f"SOON-{number}", deleted=True) for number in range(8)))
+    browser.until(lambda: int(figures(browser)["In progress"]) == before - 7)
 
 
 def test_the_first_paint_takes_less_than_half_a_second(browser, place):
@@ -301,6 +302,7 @@ def test_memory_stays_flat_in_a_storm_of_facts(browser, poster):
     assert nodes - before[1] < 25
     assert listeners - before[2] < 20
     poster.post(*(poster.fact(item=item, deleted=True) for item in items))
+    browser.until(lambda: not any("STORM" in text for text in browser.texts("#items tbody tr")))
 
 
 def storm(browser: Browser, poster: Poster, items: list[str], seconds: float = 4.0) -> tuple[int, int, int]:
@@ -411,6 +413,7 @@ def test_a_stream_without_facts_tells_how_to_send_the_first(browser, place, post
     assert os.system(f"TOKEN='{TOKEN}'; {command} --silent --fail --output /dev/null") == 0
     browser.until(lambda: browser.shows("#figures") and stage(browser, "backlog")["wip"] == "1")
     poster.post(poster.fact(project="EMPTY", item="FIRST-1", deleted=True))
+    browser.until(lambda: stage(browser, "backlog")["wip"] == "0")
 
 
 # --- for everybody ---------------------------------------------------------------------------------------------------
@@ -515,6 +518,7 @@ def test_a_page_that_nobody_sees_lets_go_of_its_connection(window, place):
     browser.until(lambda: browser.text("#connection").startswith("Live"))
     browser.until(lambda: int(figures(browser)["In progress"]) == before + 1)
     poster.post(poster.fact(item="UNSEEN-1", deleted=True))
+    browser.until(lambda: int(figures(browser)["In progress"]) == before)
 
 
 def test_facts_that_wait_to_be_counted_are_said(window, place):
