@@ -100,7 +100,7 @@ async def test_nothing_acknowledged_is_lost_whatever_ends_and_comes_back(here, s
         await here.kill("serve")
         await here.start("serve")  # while the log is away
         await asyncio.sleep(0.5)
-        assert await here.spooled() > 0
+        await here.until(here.spooled)
         server.start()
         await asyncio.sleep(0.5)
         await here.kill("serve")

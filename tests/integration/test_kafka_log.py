@@ -32,6 +32,9 @@ from tests.servers.kafka import KafkaCluster, running_kafka
 
 pytestmark = [pytest.mark.needs_server("kafka"), pytest.mark.timeout(120)]
 
+TOLD_WITHIN: Final = 4.5
+"""Seconds within which an append that may take one is refused: less than the five that it may take otherwise."""
+
 NOW: Final = 1_700_000_000_000
 
 
@@ -269,16 +272,16 @@ async def test_without_a_broker_an_append_is_refused_in_time(caplog: pytest.LogC
         with pytest.raises(Unavailable) as refused:
             await writer.append(facts_of(1))
         assert refused.value.reason is Reason.LOG_UNAVAILABLE
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < TOLD_WITHIN
 
 
 async def outcome(call: Callable[[], Any]) -> str:
-    """`done`, or the reason why not; at most three seconds after a bound of one."""
+    """`done`, or the reason why not, soon after a bound of one second."""
     started = time.monotonic()
     try:
         await call()
     except Unavailable as error:
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < TOLD_WITHIN
         return error.reason.value
     return "done"
 
@@ -290,34 +293,36 @@ async def test_a_broker_that_dies_and_one_that_hangs_are_told_in_time_and_writte
         servers = cluster.bootstrap_servers
         async with writer_to(cluster, "facts", within=1000) as writer:
             number = 0
+            done = []
 
             async def append() -> None:
                 nonlocal number
                 number += 1
                 await writer.append(facts_of(5, first=5 * number))
 
-            assert await outcome(append) == "done"
+            async def append_until_done() -> None:
+                async with asyncio.timeout(30):
+                    while await outcome(append) != "done":
+                        pass
+                done.extend(facts_of(5, first=5 * number))
+
+            await append_until_done()
             cluster.pause()
             assert await outcome(append) == "log_unavailable"
             assert await outcome(append) == "log_unavailable"
             cluster.resume()
-            async with asyncio.timeout(30):
-                while await outcome(append) != "done":
-                    pass
+            await append_until_done()
             cluster.kill()
             assert await outcome(append) == "log_unavailable"
             assert await outcome(append) == "log_unavailable"
             cluster.start()
             await cluster.ready()
-            async with asyncio.timeout(30):
-                while await outcome(append) != "done":
-                    pass
-            assert await outcome(append) == "done"
+            await append_until_done()
         read: set[str] = set()
         for partition in range(2):
             for batch in await read_all(servers, "facts", partition):
                 read |= {fact.id for fact in decode_facts(batch.lines)}
-        assert {fact.id for fact in facts_of(5, first=5) + facts_of(5, first=5 * number)} <= read
+        assert {fact.id for fact in done} <= read
 
 
 @pytest.mark.needs_server("whole-kafka")

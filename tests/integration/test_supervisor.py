@@ -165,13 +165,13 @@ async def test_a_failure_of_something_else_stops_the_children_and_is_raised():
 async def test_stubborn_children_are_killed_when_the_one_deadline_of_all_has_passed(tmp_path):
     starts = Starts()
     children = [stubborn("a", tmp_path), stubborn("b", tmp_path)]
-    supervisor = Supervisor(children, log=LOG, stop_within=1.0, on_start=starts)
+    supervisor = Supervisor(children, log=LOG, stop_within=3.0, on_start=starts)
     async with supervising(supervisor) as task:
         await until(lambda: len(list(tmp_path.iterdir())) == 2)
         asked_at = time.monotonic()
         supervisor.stop()
         await task
-    assert 1.0 <= time.monotonic() - asked_at < 1.9
+    assert 3.0 <= time.monotonic() - asked_at < 5.9
     assert not any(runs(pid) for _, pid in starts.all)
 
 
