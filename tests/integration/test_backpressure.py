@@ -53,7 +53,7 @@ async def test_a_paused_server_costs_senders_a_bounded_wait_and_github_nothing(h
     await here.start("serve", "aggregate")
     github, native = Sent(), Sent()
     assert (await here.issue(github, 1, 0)).status_code == 202
-    assert await here.drained()
+    await here.until(here.drained)
     server.pause()
     refused = asyncio.create_task(here.native(native, "CHK-1", 1))
     for step in range(1, 20):
@@ -64,11 +64,11 @@ async def test_a_paused_server_costs_senders_a_bounded_wait_and_github_nothing(h
     status, said = await here.readiness()
     assert (status, said["ready"], said["checks"]["state"]["ok"]) == (200, True, False)
     assert said["checks"]["spool"] == {"ok": True, "detail": "19 deliveries wait for the log"}
-    assert github.slowest < SHORTEST_LIMIT - 1
+    assert github.slowest < SHORTEST_LIMIT
     assert native.slowest < 10
     assert native.retry_after == {"5"}
     server.resume()
-    await here.until(here.drained, within=8)
+    await here.until(here.drained, within=30)
     assert (await here.issue(github, 1, 20)).status_code == 202
     assert (await here.native(native, "CHK-1", 2)).status_code == 202
     await here.until(here.settled)
@@ -105,12 +105,13 @@ async def test_nothing_acknowledged_is_lost_whatever_ends_and_comes_back(here, s
         await asyncio.sleep(0.5)
         await here.kill("serve")
         await here.start("serve")
+        refused = native.answers.count(503)
         server.pause()
-        await asyncio.sleep(4.0)
+        await here.until(lambda: _refused_more(native, refused))
         await here.kill("serve")
         await here.start("serve")
         server.resume()
-        await here.until(here.drained, within=20)
+        await here.until(here.drained, within=60)
         stop.set()
     assert set(github.answers) == {202}
     assert set(native.answers) == {202, 503}
@@ -122,6 +123,10 @@ async def test_nothing_acknowledged_is_lost_whatever_ends_and_comes_back(here, s
     assert here.processes["aggregate"].returncode is None
 
 
+async def _refused_more(sent, before):
+    return sent.answers.count(503) > before
+
+
 async def test_a_receiver_starts_without_its_log_and_takes_it_up_when_it_comes(here, server):
     server.kill()
     await here.start("serve")
@@ -130,7 +135,7 @@ async def test_a_receiver_starts_without_its_log_and_takes_it_up_when_it_comes(h
     for step in range(3):
         assert (await here.issue(github, 1, step)).status_code == 202
     server.start()
-    await here.until(here.drained, within=8)
+    await here.until(here.drained, within=30)
     assert (await here.native(native, "CHK-1", 1)).status_code == 202
     await all_is_there(here, github, native)
 
@@ -151,7 +156,7 @@ async def test_a_full_spool_is_503_and_frees_itself(tmp_path, server):
         assert (await here.client.get("/healthz")).status_code == 200
         assert len(github.answers) > 100
         server.start()
-        await here.until(here.drained, within=8)
+        await here.until(here.drained, within=30)
         assert (await here.issue(github, 1, 2001)).status_code == 202
         await all_is_there(here, github)
 
@@ -168,7 +173,7 @@ async def test_a_server_that_refuses_writes_is_waited_for(here, server):
         assert (await here.native(native, "CHK-1", 1)).status_code == 503
         assert (await here.issue(github, 1, 1)).status_code == 202
         client.config_set("maxmemory", "0")
-    await here.until(here.drained, within=8)
+    await here.until(here.drained, within=30)
     assert (await here.native(native, "CHK-1", 2)).status_code == 202
     await here.until(here.settled)
     await all_is_there(here, github, native)
@@ -219,7 +224,7 @@ async def test_memory_stays_bounded_and_what_is_too_much_is_refused_at_once(tmp_
         assert {answer.json()["reason"] for answer in answers} == {"overloaded", "log_unavailable"}
         assert {answer.headers["retry-after"] for answer in answers} == {"1", "5"}
         server.resume()
-        await here.until(lambda: _takes(here, Sent()), within=8)
+        await here.until(lambda: _takes(here, Sent()), within=30)
 
 
 async def _takes(here, native):

@@ -16,7 +16,7 @@ FACT = json.dumps({
     "subject": "item", "id": "1", "source": "acme", "project": "CHK", "item": "CHK-1", "at": "2026-11-22T09:30:00Z",
 }).encode()  # fmt: skip
 HEAD = f"POST /v1/facts HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
-PATIENCE = 10
+PATIENCE = 60
 
 
 @asynccontextmanager

@@ -130,9 +130,9 @@ def test_every_chart_has_the_same_numbers_as_a_table(browser, poster):
         expected["done"] = str(counts["done"]["arrivals"] - counts["done"]["departures"])
     assert dict(zip(names, last, strict=True)) == expected
     said = poster.get("/v1/streams/checkout", window="30d")
-    assert len(browser.texts("#cycle-times tbody tr")) == said["throughput"]
-    assert len(browser.driver.find_elements("css selector", "#cycle-times .dot")) == said["throughput"]
-    assert browser.texts("#ageing tbody th") == ["develop", "review", "release"]
+    browser.until(lambda: len(browser.texts("#cycle-times tbody tr")) == said["throughput"])
+    browser.until(lambda: len(browser.driver.find_elements("css selector", "#cycle-times .dot")) == said["throughput"])
+    browser.until(lambda: browser.texts("#ageing tbody th") == ["develop", "review", "release"])
 
 
 def test_deliveries_are_shown_lane_by_lane(browser, poster):
@@ -282,10 +282,11 @@ def test_the_first_paint_takes_less_than_half_a_second(browser, place):
     paints = []
     for _ in range(5):
         show(browser, place[0].url)
-        [entry] = browser.run(
-            "return performance.getEntriesByName('first-contentful-paint').map((one) => one.startTime)"
+        paints += browser.until(
+            lambda: browser.run(
+                "return performance.getEntriesByName('first-contentful-paint').map((one) => one.startTime)"
+            )
         )
-        paints.append(entry)
     print("first contentful paint, ms:", [round(each) for each in sorted(paints)])
     assert min(paints) < 500  # what else this machine does only adds to it
 
@@ -346,8 +347,8 @@ def test_an_item_is_opened_and_left_with_the_keyboard_alone(browser, poster):
     assert browser.run("return document.querySelector('dialog').contains(document.activeElement)")
     browser.press(Keys.ESCAPE)
     browser.until(lambda: not browser.shows("dialog"))
-    assert "item=" not in browser.driver.current_url
-    assert browser.run("return document.activeElement.innerText") == first
+    browser.until(lambda: "item=" not in browser.driver.current_url)
+    browser.until(lambda: browser.run("return document.activeElement.innerText") == first)
 
 
 def test_a_link_to_an_item_opens_it(browser, place):
@@ -425,7 +426,7 @@ def test_everybody_can_read_it(browser, theme, width, height):
     browser.prefer(theme)
     browser.resize(width, height)
     browser.until(lambda: browser.run("return innerWidth") == width)
-    assert browser.run("return document.documentElement.scrollWidth") <= width
+    browser.until(lambda: browser.run("return document.documentElement.scrollWidth") <= width)
     assert problems_of(browser) == []
     paper = browser.run("return getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, paper[4:-1].split(","))) < 384) == (theme == "dark")
@@ -481,10 +482,14 @@ def test_a_lost_connection_is_said_and_mends_itself(window, place):
     show(browser, gauge.url)
     serve = process_of(gauge, "serve")
     before = figures(browser)
-    os.kill(serve, signal.SIGKILL)
-    browser.until(lambda: "No connection since" in browser.text("#notices"))
-    assert figures(browser) == before
-    assert browser.text("#connection") == "Connection lost"
+    os.kill(gauge.process.pid, signal.SIGSTOP)  # or it would start it anew before the page is looked at
+    try:
+        os.kill(serve, signal.SIGKILL)
+        browser.until(lambda: "No connection since" in browser.text("#notices"))
+        assert figures(browser) == before
+        assert browser.text("#connection") == "Connection lost"
+    finally:
+        os.kill(gauge.process.pid, signal.SIGCONT)
     browser.until(lambda: browser.text("#notices") == "" and browser.text("#connection").startswith("Live"), 60)
     poster.post(poster.fact(item="AGAIN-1", status="In Review"))
     browser.until(lambda: figures(browser)["In progress"] == str(int(before["In progress"]) + 1))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.gauges import child_environment, running_gauge
-from tests.integration.processes import ROOT
+from tests.integration.processes import PATIENCE, ROOT
 
 pytestmark = pytest.mark.needs_server("valkey")
 
@@ -36,9 +36,13 @@ def typed(gauge, folder: Path, script: str) -> str:
     command = folder / "streamgauge"
     command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m service.command_line "$@"\n')
     command.chmod(0o755)
-    script = script.replace("http://127.0.0.1:8080", gauge.url).replace(
-        "status --once", f"status --once --url {gauge.url}"
-    )
+    words = {
+        "http://127.0.0.1:8080": gauge.url,
+        "status --once": f"status --once --url {gauge.url}",
+        "sleep 1": f"until curl --silent {gauge.url}/readyz | grep --quiet '\"lag_facts\":0\\b'; do sleep 0.1; done",
+    }
+    for shown, here in words.items():
+        script = script.replace(shown, here)
     environment = child_environment(SECRET)
     environment["PATH"] = f"{folder}:{environment['PATH']}"
     done = subprocess.run(
@@ -64,7 +68,7 @@ def test_the_first_fact_of_ones_own_is_seen(gauge, tmp_path):
 
 def test_the_signed_webhook_is_accepted(gauge, tmp_path):
     assert '"accepted":1' in typed(gauge, tmp_path, example("a signed webhook")).replace(" ", "")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while wip_of(gauge, "backlog") != 1:
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -17,7 +17,7 @@ from service.spool_metrics import SpoolMetrics
 from service.spool_store import Store
 from tests.unit.service.spooling import AT, SIZE, FakeLog, fact, letter
 
-PATIENCE = 10
+PATIENCE = 40
 
 
 @pytest.fixture
