@@ -109,7 +109,7 @@ def settings_for(outside: Outside, kind: str = "facts", **more: str) -> dict[str
     return {
         "STREAMGAUGE_BRIDGE__TOPICS": f"{outside.topic}:{kind}",
         "STREAMGAUGE_BRIDGE__GROUP": f"bridge-{outside.topic}",
-        "STREAMGAUGE_BRIDGE__SESSION_TIMEOUT": "2s",
+        "STREAMGAUGE_BRIDGE__SESSION_TIMEOUT": "6s",
     } | more
 
 

@@ -113,7 +113,7 @@ def test_it_shows_a_bottleneck_that_the_detector_found_and_leaves_nothing_behind
         assert status["throughput"] > 100
         assert {status["targets"][name]["met"] for name in ("wip", "cycle_time_p85", "value_per_week")} <= {True, False}
         assert asking.get("/v1/streams/product/forecast").json()["how_many"]["p95"] > 1000
-        assert asking.get("/v1/streams/product/stages/release/wsjf").json()["ranked"] > 0
+        until(lambda: asking.get("/v1/streams/product/stages/release/wsjf").json()["ranked"] > 0, demo)
         sources = set(re.findall(r'streamgauge_facts_total\{source="([^"]+)"\}', asking.get("/metrics").text))
         assert {"github", "other"} <= sources
         assert asking.get("/v1/dead-letters").json()["counts"] == []

@@ -71,7 +71,7 @@ class Watched:
         server.start()
         with server.client() as client:
             client.replicaof(HOST, str(of.port))
-            until(lambda: client.info("replication")["master_link_status"] == "up", server.said)
+            until(lambda: client.info("replication").get("master_link_status") == "up", server.said)
 
     def _taken_over(self, than: Server) -> bool:
         found = self.master()
