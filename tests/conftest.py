@@ -31,7 +31,7 @@ KAFKA: Final = os.environ.get("STREAMGAUGE_TEST_KAFKA", "")
 ACCEPTED_SKIP: Final = "shared data not present"
 """A skip whose reason starts so is accepted everywhere: the data is not part of the project."""
 
-START_DEADLINE_SECONDS: Final = 20
+START_DEADLINE_SECONDS: Final = 60
 
 _GET_KAFKA: Final = (
     "run `make test` with Maven and Java 17 at hand, or set STREAMGAUGE_TEST_KAFKA to a broker's host:port"
@@ -151,7 +151,9 @@ def kafka_cluster() -> Iterator[KafkaCluster]:
     if KAFKA:
         yield KafkaCluster([], "the broker of STREAMGAUGE_TEST_KAFKA", KAFKA)
         return
-    with running_kafka() if has_apache_kafka() else running_other_broker() as cluster:
+    # Nobody kills it, and one that only had to wait for a moment must not be taken for dead.
+    patient = {"broker.session.timeout.ms": 20_000}
+    with running_kafka(settings=patient) if has_apache_kafka() else running_other_broker() as cluster:
         yield cluster
 
 

@@ -7,6 +7,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from math import ceil
 from typing import Final
 
 from tests.chaos.installation import RECEIVER, CaredFor
@@ -33,6 +34,7 @@ MINUTES: Final = 180.0
 """Seconds of the rebalances that go on for minutes."""
 
 _MOST_HERE: Final = 2
+_JOINED_WITHIN: Final = 60.0
 _LOOK_EVERY: Final = 0.25
 """Seconds between two looks at the lag, which the receiver measures twice a second."""
 
@@ -167,21 +169,31 @@ class Faults:
         here: deque[str] = deque(guest for guest in GUESTS if guest in self._installation.wanted)
         away: deque[str] = deque(guest for guest in GUESTS if guest not in self._installation.wanted)
         until = asyncio.get_running_loop().time() + seconds
+        enough = self.changes + ceil(seconds / _BETWEEN_MANY[1])  # also where a machine lets everybody wait
         watching = asyncio.create_task(self._watch_lag())
         try:
-            while asyncio.get_running_loop().time() < until:
+            while asyncio.get_running_loop().time() < until or self.changes < enough:
+                self.changes += 1
                 if len(here) < _MOST_HERE and away:
                     here.append(away.popleft())
-                    self._installation.join(here[-1])
+                    await self._join_for_a_while(here[-1])
                 else:
                     away.append(here.popleft())
                     self._installation.leave(away[-1])
-                self.changes += 1
-                await asyncio.sleep(self._rng.uniform(*_BETWEEN_MANY))
+                    await asyncio.sleep(self._rng.uniform(*_BETWEEN_MANY))
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
+
+    async def _join_for_a_while(self, guest: str) -> None:
+        """Until the group has it, however long it takes to start."""
+        before = self._installation.rebalances(guest)
+        self._installation.join(guest)
+        await asyncio.sleep(self._rng.uniform(*_BETWEEN_MANY))
+        async with asyncio.timeout(_JOINED_WITHIN):
+            while self._installation.rebalances(guest) == before:
+                await asyncio.sleep(_LOOK_EVERY)
 
     async def _watch_lag(self) -> None:
         while True:

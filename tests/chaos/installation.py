@@ -121,6 +121,8 @@ class CaredFor(KafkaInstallation):
 
     def rebalances(self, worker: str) -> int:
         """How often the group has told this worker which partitions are its own."""
+        if not (self.folder / f"{worker}.log").exists():
+            return 0
         return self.logged(worker).count(" partitions kept=")
 
     async def answer(self, path: str, **parameters: object) -> Any:

@@ -20,8 +20,8 @@ _EVERYSEC: Final = ("--appendonly", "yes", "--appendfsync", "everysec", "--auto-
 LOST: Final = 1.2
 """Seconds of writes that the single server loses: what was written since the last fsync, and a little more."""
 
-_UNTIL_REPLACED: Final = 5.0
-"""Seconds that a paused master sleeps: its replica takes over after about four."""
+_UNTIL_REPLACED: Final = 7.0
+"""Seconds that a paused master sleeps: its replica takes over after about five."""
 
 
 class Redis(Protocol):

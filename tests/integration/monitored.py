@@ -16,11 +16,14 @@ from flow.cells import Retention
 from flow.definition_file import read_definitions
 from flow.definitions import Definitions
 from flow.facts import ChangeFact, DeploymentFact, Fact, IncidentFact, ItemFact, encode_facts, partition_of, subject_key
-from flow.instants import instant_of
+from flow.instants import DAY, instant_of
 from service.reader import StateReader
 
 PARTITIONS = 2
 NOW = instant_of(datetime(2026, 11, 22, 12, tzinfo=UTC))
+_LONG = 36_500 * DAY
+KEPT = Bounds(Retention(minutes=_LONG, hours=_LONG, days=_LONG))
+"""The server lets cells expire by its own clock: what is of November 2026 must be there in later years."""
 
 STREAMS = """
 streams:
@@ -66,7 +69,7 @@ class Monitored:
 
     async def post(self, *facts: Fact) -> None:
         """Fold and commit these facts, each in its partition."""
-        work = Work(self.redis, self.definitions, Bounds(), 1000, lambda: self.now, Measurements(self.now))
+        work = Work(self.redis, self.definitions, KEPT, 1000, lambda: self.now, Measurements(self.now))
         for number in range(PARTITIONS):
             mine = [fact for fact in facts if partition_of(subject_key(fact), PARTITIONS) == number]
             if mine:

@@ -29,6 +29,14 @@ def runs(pid: int) -> bool:
     return not Path("/proc/self/stat").exists()
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether all threads of a process have stopped (proc(5): the state comes behind the name in brackets)."""
+    with contextlib.suppress(OSError):  # a thread that ended meanwhile: the next look knows
+        states = {path.read_text().rpartition(") ")[2][0] for path in Path(f"/proc/{pid}/task").glob("*/stat")}
+        return states == {"T"}
+    return False
+
+
 async def until(condition: Callable[[], bool]) -> None:
     """Return once the condition holds; TimeoutError when it doesn't come to hold."""
     async with asyncio.timeout(PATIENCE):

@@ -35,6 +35,9 @@ pytestmark = [pytest.mark.needs_server("valkey"), pytest.mark.needs_server("whol
 
 ITEMS: Final = 300
 PARTITIONS: Final = 4
+SOON: Final = "2s"
+"""After how long the partitions of a bridge that was killed move, where nothing depends on who reads what how often."""
+
 Headers = Sequence[tuple[str, bytes]]
 
 
@@ -109,7 +112,7 @@ def settings_for(outside: Outside, kind: str = "facts", **more: str) -> dict[str
     return {
         "STREAMGAUGE_BRIDGE__TOPICS": f"{outside.topic}:{kind}",
         "STREAMGAUGE_BRIDGE__GROUP": f"bridge-{outside.topic}",
-        "STREAMGAUGE_BRIDGE__SESSION_TIMEOUT": "6s",
+        "STREAMGAUGE_BRIDGE__SESSION_TIMEOUT": "20s",  # one that only had to wait must not be taken for dead
     } | more
 
 
@@ -368,6 +371,7 @@ async def test_the_largest_record_is_kept_whole_and_a_larger_one_in_part_and_nei
 async def test_nothing_is_lost_and_nothing_counts_twice_while_the_bridge_is_killed_under_load(
     installation: KafkaInstallation, outside: Outside, redis: Redis
 ) -> None:
+    installation.environment["STREAMGAUGE_BRIDGE__SESSION_TIMEOUT"] = SOON
     await installation.start_worker(1)
     await installation.serve()
     stopping = asyncio.Event()
@@ -388,6 +392,7 @@ async def test_nothing_is_lost_and_nothing_counts_twice_while_the_bridge_is_kill
 async def test_bridges_share_the_partitions_and_take_over_from_each_other(
     installation: KafkaInstallation, outside: Outside, redis: Redis
 ) -> None:
+    installation.environment["STREAMGAUGE_BRIDGE__SESSION_TIMEOUT"] = SOON
     await installation.start_worker(1)
     await installation.serve()
     stopping = asyncio.Event()
@@ -480,6 +485,7 @@ async def test_from_the_latest_means_what_comes_after_the_first_start_also_while
     installation: KafkaInstallation, outside: Outside
 ) -> None:
     installation.environment["STREAMGAUGE_BRIDGE__START"] = "latest"
+    installation.environment["STREAMGAUGE_BRIDGE__SESSION_TIMEOUT"] = SOON
     await outside.put_facts(50)
     await installation.start_bridge(1)
     await installation.until_logged("bridge-1", "partitions count=4 ")

@@ -102,8 +102,7 @@ async def test_after_a_failover_a_committer_finds_the_new_master_by_itself_and_w
         await redis.set(STATE.pointer, "1")
         committer = Committer(redis)
         dead = cluster.master_of(STATE.pointer)
-        with dead.client() as master:
-            master.wait(1, 5000)
+        dead.hand_on()
         dead.kill()
         async with asyncio.timeout(30):
             while True:

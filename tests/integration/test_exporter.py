@@ -34,6 +34,7 @@ from service.self_metrics import SelfMetrics
 from service.snapshots import MOST_WINDOWS, STALE_AFTER, WINDOWS_EVERY, Snapshots
 from service.spool_files import Level
 from service.spool_metrics import SpoolMetrics
+from tests.integration.monitored import KEPT
 
 pytestmark = pytest.mark.needs_server("valkey")
 
@@ -87,7 +88,7 @@ class Scene:
 
     async def write(self, *facts: Fact) -> None:
         """Append facts to the log's count and apply them, as one batch of a worker that just started."""
-        work = Work(self.redis, DEFINITIONS, Bounds(), 100, self.clock, self.measurements)
+        work = Work(self.redis, DEFINITIONS, KEPT, 100, self.clock, self.measurements)
         partition = Partition(0, work)
         await partition.load()
         offsets = range(self._offset + 1, self._offset + len(facts) + 1)

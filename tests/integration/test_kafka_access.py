@@ -104,7 +104,9 @@ async def writes(settings: Settings, name: str) -> None:
     await create_topics(kafka, TopicPlan(1, 1, 1))
     await check_topics(kafka, 1)
     producer = Producer(connection_options(kafka), kafka.compression)
-    async with KafkaLogWriter(producer, Topics(name, f"{name}.letters", 1), lambda: 1, AppendBounds()) as writer:
+    async with KafkaLogWriter(
+        producer, Topics(name, f"{name}.letters", 1), lambda: 1, AppendBounds(within=30_000)
+    ) as writer:
         await writer.append([ItemFact("1", "acme", "CHK-1", 1)])
 
 

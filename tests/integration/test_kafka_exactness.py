@@ -16,7 +16,7 @@ from flow import keys
 from flow.definition_file import read_definitions
 from flow.facts import ItemFact
 from service.command_line.composition import now
-from tests.integration.kafka_installation import KafkaInstallation
+from tests.integration.kafka_installation import PATIENCE, KafkaInstallation
 from tests.integration.test_crash import DEFINITIONS, STATUSES, assert_equal_to_oracle, native
 from tests.integration.walking_items import WalkingItems
 from tests.servers.kafka import KafkaCluster
@@ -25,9 +25,8 @@ pytestmark = [pytest.mark.needs_server("valkey"), pytest.mark.needs_server("whol
 
 ITEMS: Final = 400
 IN_ONE_POST: Final = 100
-OWNS_TWO: Final = r"partitions kept=\[\] new=\[\d, \d\]"
 KEEPS_TWO: Final = r"partitions kept=\[\d, \d\] new=\[\] gone=\[\d, \d\]"
-TAKES_TWO_MORE: Final = r"partitions kept=\[\d, \d\] new=\[\d, \d\]"
+HAS: Final = re.compile(r"partitions kept=\[(.*?)\] new=\[(.*?)\]")
 STREAM: Final = read_definitions(DEFINITIONS).streams["checkout"]
 
 
@@ -89,7 +88,7 @@ async def test_what_was_posted_is_in_the_state_and_duplicates_count_once(
     await load.post(3000)
     await installation.post("/v1/facts", [native(fact) for fact in load.facts[500:1500]])
     await installation.settled()
-    assert await facts_read(redis) == 4000
+    assert await facts_read(redis) >= 4000  # a post that was answered 503 may be in the log twice
     await assert_equal_to_oracle(redis, STREAM, load.facts)
     lag = await until_metric(
         installation, "streamgauge_log_lag_facts", lambda values: len(list(values)) == 4 and not any(values)
@@ -101,7 +100,7 @@ async def test_what_was_posted_is_in_the_state_and_duplicates_count_once(
     assert set(lag) == {f'{{partition="{n}"}}' for n in range(4)}
     assert await installation.stop_worker(1) == 0
     await load.post(10)
-    lag = await until_metric(installation, "streamgauge_log_lag_facts", lambda values: sum(values) == 10)
+    lag = await until_metric(installation, "streamgauge_log_lag_facts", lambda values: sum(values) >= 10)
     assert len(lag) == 4
     await until_metric(installation, "streamgauge_log_lag_seconds", lambda values: max(values) > 0)
 
@@ -109,15 +108,29 @@ async def test_what_was_posted_is_in_the_state_and_duplicates_count_once(
 async def until_metric(
     installation: KafkaInstallation, name: str, holds: Callable[[Iterable[float]], bool]
 ) -> dict[str, float]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not holds((found := await installation.metric(name)).values()):
             await asyncio.sleep(0.1)
     return found
 
 
+async def until_it_has(installation: KafkaInstallation, role: str, count: int) -> None:
+    """Return once a worker has so many partitions: the last of what it said of them counts, whatever came before."""
+    async with asyncio.timeout(PATIENCE):
+        while partitions_of(installation, role) != count:
+            await asyncio.sleep(0.05)
+
+
+def partitions_of(installation: KafkaInstallation, role: str) -> int:
+    told = HAS.findall(installation.logged(role))
+    return sum(len(re.findall(r"\d+", numbers)) for numbers in told[-1]) if told else 0
+
+
 async def test_workers_share_the_partitions_and_take_over_from_each_other(
     installation: KafkaInstallation, redis: Redis
 ) -> None:
+    # Nobody is to be taken for dead but the one that is killed: else partitions move that should stay.
+    installation.environment["STREAMGAUGE_KAFKA__SESSION_TIMEOUT"] = "10s"
     await installation.start_worker(1)
     await installation.serve()
     load = Load(installation, 2)
@@ -125,20 +138,20 @@ async def test_workers_share_the_partitions_and_take_over_from_each_other(
         group.create_task(load.run())
         await until_more_is_read(redis, 500)
         await installation.start_worker(2)
-        await installation.until_logged("aggregate-2", OWNS_TWO)
+        await until_it_has(installation, "aggregate-2", 2)
+        await installation.until_logged("aggregate-1", KEEPS_TWO)
         await until_more_is_read(redis, 500)
         assert await installation.stop_worker(1) == 0
-        await installation.until_logged("aggregate-2", TAKES_TWO_MORE)
+        await until_it_has(installation, "aggregate-2", 4)
         await until_more_is_read(redis, 500)
         await installation.start_worker(3)
-        await installation.until_logged("aggregate-3", OWNS_TWO)
+        await until_it_has(installation, "aggregate-3", 2)
         await installation.kill_worker(2)
-        await installation.until_logged("aggregate-3", TAKES_TWO_MORE)
+        await until_it_has(installation, "aggregate-3", 4)
         await until_more_is_read(redis, 500)
         load.stop()
     await installation.settled()
     await assert_equal_to_oracle(redis, STREAM, load.facts)
-    assert re.search(KEEPS_TWO, installation.logged("aggregate-1"))
     assert "position_conflict" not in installation.logged("aggregate-1") + installation.logged("aggregate-3")
 
 
@@ -153,10 +166,10 @@ async def test_a_paused_worker_that_wakes_up_after_its_partitions_moved_does_no_
         await until_more_is_read(redis, 500)
         installation.send_signal(1, signal.SIGSTOP)
         await installation.start_worker(2)
-        await installation.until_logged("aggregate-2", "partitions .*new=.0, 1, 2, 3.")
+        await until_it_has(installation, "aggregate-2", 4)
         await until_more_is_read(redis, 500)
         installation.send_signal(1, signal.SIGCONT)
-        await installation.until_logged("aggregate-2", KEEPS_TWO)
+        await until_it_has(installation, "aggregate-2", 2)
         await until_more_is_read(redis, 500)
         load.stop()
     await installation.settled()

@@ -224,7 +224,7 @@ async def deliver(installation: KafkaInstallation, body: bytes) -> None:
 
 
 async def until_letters(redis: Redis, count: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await redis.xlen(keys.LETTERS) != count:
             await asyncio.sleep(0.05)
     counted: Any = await redis.hvals(keys.LETTER_COUNTS)

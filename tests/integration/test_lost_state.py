@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -14,6 +16,7 @@ from flow.facts import DeploymentFact, ItemFact
 from flow.instants import HOUR
 from flow.keys import DELIVERIES, StateKeys
 from service.command_line.composition import now
+from tests.integration.processes import PATIENCE
 from tests.integration.several_streams import item_facts
 from tests.integration.test_exactness import PARTITIONS, START, World
 from tests.integration.two_processes import running
@@ -78,7 +81,11 @@ async def test_a_lag_that_went_back_without_the_state_is_mended_though_nothing_n
     async with running(tmp_path, redis_url) as gauge:
         await gauge.post(item_facts(3, 500, now() - HOUR))
         await gauge.settled()
+        end: Any = await redis.get(keys.log_end(0))
+        assert int(end) > 1
         await redis.hset(keys.log_read(0), "aggregator", 1)
-        assert (await gauge.readiness())["lag_facts"] > 0
+        async with asyncio.timeout(PATIENCE):
+            while await redis.hget(keys.log_read(0), "aggregator") != end:
+                await asyncio.sleep(0.05)
         await gauge.settled()
         assert "position_conflict" not in gauge.said("aggregate")

@@ -31,10 +31,12 @@ def watched() -> Iterator[Watched]:
 
 async def test_a_hundred_commands_at_once_and_a_first_sentinel_that_is_gone(watched: Watched) -> None:
     watched.sentinels[0].kill()
-    async with aclosing(connect(watched.url)) as client:
-        await asyncio.gather(*[client.incr("sg:v1:{a}:1") for _ in range(100)])
-        assert await client.get("sg:v1:{a}:1") == b"100"
-    watched.sentinels[0].start()
+    try:
+        async with aclosing(connect(watched.url)) as client:
+            await asyncio.gather(*[client.incr("sg:v1:{a}:1") for _ in range(100)])
+            assert await client.get("sg:v1:{a}:1") == b"100"
+    finally:
+        watched.sentinels[0].start()
 
 
 async def test_a_name_that_no_sentinel_knows_is_an_error_that_names_it(watched: Watched) -> None:

@@ -25,6 +25,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from tests.integration.installation import free_port
+from tests.integration.processes import is_stopped
 from tests.servers.kafka_properties import broker_properties
 
 LIBS: Final = Path(__file__).parents[2] / "build" / "kafka" / "libs"
@@ -122,7 +123,7 @@ class KafkaCluster:
         pid = self._brokers[number].pid
         os.kill(pid, signal.SIGSTOP)
         deadline = time.monotonic() + START_DEADLINE_SECONDS
-        while not _is_stopped(pid):
+        while not is_stopped(pid):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"broker {number} does not stop")
             time.sleep(0.001)
@@ -285,9 +286,3 @@ def _environment() -> dict[str, str]:
 def _is_led(topics: Sequence[Any], partitions: int) -> bool:
     found = [partition for topic in topics for partition in topic["partitions"]]
     return len(found) == partitions and all(partition["leader"] >= 0 for partition in found)
-
-
-def _is_stopped(pid: int) -> bool:
-    """Whether all threads of a process have stopped (proc(5): the state comes behind the name in brackets)."""
-    states = [path.read_text().rpartition(") ")[2][0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return set(states) == {"T"}

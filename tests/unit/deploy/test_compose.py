@@ -32,7 +32,7 @@ def prepared(tmp_path_factory) -> Path:
     """A copy of the folder in which prepare.sh was run."""
     folder: Path = tmp_path_factory.mktemp("compose") / "compose"
     shutil.copytree(COMPOSE, folder, ignore=shutil.ignore_patterns("secrets", ".env"))
-    subprocess.run(["sh", "prepare.sh"], cwd=folder, check=True, capture_output=True, timeout=30)
+    subprocess.run(["sh", "prepare.sh"], cwd=folder, check=True, capture_output=True, timeout=100)
     return folder
 
 
@@ -51,7 +51,7 @@ def test_compose_itself_takes_them_where_it_is_there(name, prepared):
         shutil.which("docker")
         and not subprocess.run([*asked[:2], "version"], capture_output=True, check=False).returncode
     ):
-        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=100)
         assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -173,14 +173,14 @@ def test_preparing_makes_every_secret_and_keeps_what_is_there(prepared):
     assert (prepared / "secrets").stat().st_mode & 0o777 == 0o700
     long_enough = [name for name, text in made.items() if len(text.strip()) < 48]
     assert long_enough == []
-    again = subprocess.run(["sh", "prepare.sh"], cwd=prepared, check=True, capture_output=True, text=True, timeout=30)
+    again = subprocess.run(["sh", "prepare.sh"], cwd=prepared, check=True, capture_output=True, text=True, timeout=100)
     assert again.stdout == ""
     assert {path: path.read_text() for path in made} == made
 
 
 def test_a_token_file_of_ones_own_is_let_in(prepared):
     (prepared / "secrets" / "ada-token").write_text("pretend-token\n")
-    subprocess.run(["sh", "prepare.sh"], cwd=prepared, check=True, capture_output=True, timeout=30)
+    subprocess.run(["sh", "prepare.sh"], cwd=prepared, check=True, capture_output=True, timeout=100)
     hashes = Settings.load({"STREAMGAUGE_API__TOKENS_FILE": str(prepared / "secrets" / "api-tokens")}).api.tokens
     assert hashes["ada"] == sha256(b"pretend-token").hexdigest()
     (prepared / "secrets" / "ada-token").unlink()
